@@ -249,14 +249,20 @@ def _pool(category: int, value: Any, place: str) -> PoolEntry:
 
 
 def _price(value: Any, place: str) -> Decimal:
-    price = _decimal(value)
-    # `quantize` overflows far outside the bounds, so they are looked at first.
-    if price is None or not 0 <= price <= PRICE_MAX or price != price.quantize(CENT):
+    price = price_of(value)
+    if price is None:
         raise _wrong("bad_price", place, f"0 to {PRICE_MAX} with at most two decimals", value)
-    return abs(price.quantize(CENT))
+    return price
 
 
-def _decimal(value: Any) -> Decimal | None:
+def price_of(value: Any) -> Decimal | None:
+    """A number or a number's text as major units with two decimals; None when it is no price."""
     if type(value) in (int, float):
-        return Decimal(repr(value))
-    return Decimal(value) if isinstance(value, str) and DECIMAL.fullmatch(value) else None
+        value = repr(value)
+    elif not (isinstance(value, str) and DECIMAL.fullmatch(value)):
+        return None
+    price = Decimal(value)
+    # `quantize` overflows far outside the bounds, so they are looked at first.
+    if not 0 <= price <= PRICE_MAX or price != price.quantize(CENT):
+        return None
+    return abs(price.quantize(CENT))

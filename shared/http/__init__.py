@@ -1,0 +1,33 @@
+"""HTTP for every service: declared routes, strict reading, problem+json, health and documentation.
+
+A service needs `create_http_app`, `Routes` and the bases of its models; the rest works by itself.
+"""
+
+from shared.http.app import HttpApp, create_http_app
+from shared.http.auth import bearer_token
+from shared.http.models import (
+    AnswerModel,
+    BodyModel,
+    HeadersModel,
+    IdempotencyHeaders,
+    IdempotencyKey,
+    PathNumber,
+    QueryModel,
+)
+from shared.http.routes import Answer, Routes, json_answer
+
+__all__ = [
+    "Answer",
+    "AnswerModel",
+    "BodyModel",
+    "HeadersModel",
+    "HttpApp",
+    "IdempotencyHeaders",
+    "IdempotencyKey",
+    "PathNumber",
+    "QueryModel",
+    "Routes",
+    "bearer_token",
+    "create_http_app",
+    "json_answer",
+]

@@ -1,0 +1,120 @@
+"""Reading a JSON body so that nothing ambiguous, oversized or endless gets past the door."""
+
+import json
+from typing import Any, TypeVar
+
+import orjson
+from flask import request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from shared.errors import BadRequest, BodyTooLarge, MalformedJson, UnsupportedMediaType, ValidationFailed, Violation
+from shared.http.validation import VIOLATIONS_MAX, violation, violations
+
+M = TypeVar("M", bound=BaseModel)
+
+DEPTH_MAX = 64
+_NUL = b"\\u0000"
+
+
+class _Duplicate(ValueError):
+    pass
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _Duplicate
+    return members
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object_without_duplicates)
+
+
+def read_json(model: type[M]) -> M:
+    """The request's body as the model; a clear 4xx otherwise."""
+    _check_media_type(request.environ.get("CONTENT_TYPE", ""))
+    return parse_json(model, read_bytes())
+
+
+def read_bytes() -> bytes:
+    """The request's raw body. Raises `BodyTooLarge` by its declared or its real length, `BadRequest` when cut off."""
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(f"at most {request.max_content_length} bytes are taken") from None
+    except (ClientDisconnected, OSError):
+        raise BadRequest("the body ended early") from None
+
+
+def parse_json(model: type[M], raw: bytes) -> M:
+    """The model from JSON bytes. Raises `MalformedJson`, `ValidationFailed`."""
+    document = strict_json(raw)
+    if not isinstance(document, dict):
+        raise ValidationFailed("the body must be a JSON object", errors=[_whole("must be a JSON object")])
+    if _NUL in raw:
+        _refuse_nul(document)
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise ValidationFailed("the body is not valid", errors=violations(error, "pointer")) from None
+
+
+def strict_json(raw: bytes) -> Any:
+    """Any JSON document: UTF-8, finite numbers, no member twice, at most `DEPTH_MAX` levels deep."""
+    try:
+        # orjson is strict about the grammar but keeps the last of two equal members, so it is read once more.
+        document = orjson.loads(raw)
+        if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
+            _refuse_depth(document)
+        _decoder.decode(raw.decode())
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"{error.msg}: line {error.lineno} column {error.colno}") from None
+    except _Duplicate:
+        raise MalformedJson("an object has the same member twice") from None
+    except (ValueError, RecursionError):
+        raise MalformedJson("a number or the nesting is beyond what is taken") from None
+    return document
+
+
+def _refuse_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(DEPTH_MAX):
+        level = [inner for value in level for inner in _children(value)]
+        if not level:
+            return
+    raise MalformedJson(f"nested more than {DEPTH_MAX} levels deep")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _refuse_nul(document: dict[str, Any]) -> None:
+    # PostgreSQL cannot store the character, so no text may bring it in.
+    wrong: list[Violation] = []
+    todo: list[tuple[tuple[int | str, ...], Any]] = [((), document)]
+    while todo and len(wrong) < VIOLATIONS_MAX:
+        location, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [((*location, key), inner) for key, inner in value.items()]
+            todo += [((*location, key), key) for key in value if "\0" in key]
+        elif isinstance(value, list):
+            todo += [((*location, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, str) and "\0" in value:
+            wrong.append(violation("pointer", location, "nul_character", "must not contain the character NUL"))
+    if wrong:
+        raise ValidationFailed("the body is not valid", errors=wrong)
+
+
+def _check_media_type(content_type: str) -> None:
+    media_type, _, parameters = content_type.partition(";")
+    charset = parameters.partition("charset=")[2].strip().strip('"').lower()
+    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        raise UnsupportedMediaType("the body must be application/json in UTF-8")
+
+
+def _whole(detail: str) -> Violation:
+    return violation("pointer", (), "wrong_type", detail)

@@ -1,0 +1,42 @@
+"""Cross-origin requests: origins on the list may call, with bearer tokens and never with cookies."""
+
+import re
+
+from flask import Response, request
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id, traceparent"
+)
+EXPOSED_HEADERS = "ETag, Location, Retry-After, X-Request-Id"
+PREFLIGHT_SECONDS = 600
+
+
+class Cors:
+    """The allow-list. Raises `ValueError` when something on it is not an origin."""
+
+    def __init__(self, origins: str) -> None:
+        self.origins = frozenset(origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip())
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"CORS_ORIGINS: {origin!r} is not an origin like https://shop.example:8443")
+
+    def headers(self, origin: str | None) -> list[tuple[str, str]]:
+        """What each response needs, for the origin of its request."""
+        if not self.origins:
+            return []
+        if origin not in self.origins:
+            return [("Vary", "Origin")]
+        return [
+            ("Vary", "Origin"),
+            ("Access-Control-Allow-Origin", origin or ""),
+            ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
+        ]
+
+    def preflight(self, response: Response) -> None:
+        """Adds what a browser asks for before it sends the request itself."""
+        asked = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ
+        if asked and request.environ.get("HTTP_ORIGIN") in self.origins:
+            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+            response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)

@@ -1,0 +1,222 @@
+"""The OpenAPI 3.1 document, built from the declared routes so that it cannot lag behind them."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from shared import VERSION, errors
+from shared.http.auth import ServiceTokenGuard
+from shared.http.models import AnswerModel
+from shared.http.problems import PROBLEM_TYPE, problem_type
+from shared.http.routes import JSON, Answer, Endpoint, Routes
+
+REF = "#/components/schemas/{model}"
+ACCESS_TOKEN = "accessToken"  # noqa: S105 - the name of a scheme
+
+Json = dict[str, Any]
+
+
+class ViolationModel(AnswerModel):
+    """One thing that is wrong with the request."""
+
+    pointer: str | None = Field(None, description="JSON pointer (RFC 6901) into the body.")
+    parameter: str | None = Field(None, description="Name of the query parameter.")
+    header: str | None = Field(None, description="Name of the header.")
+    code: str = Field(description="What is wrong, for programs.")
+    detail: str = Field(description="What is wrong, for people.")
+
+
+class Problem(AnswerModel):
+    """A failure as RFC 9457 describes it. Programs look at `code`, which never changes its meaning."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Where the code is explained.", json_schema_extra={"format": "uri-reference"})
+    title: str = Field(description="The code in words.")
+    status: int = Field(description="The HTTP status.", ge=400, le=599)
+    detail: str = Field(description="What happened this time.")
+    instance: str = Field(description="Path of the request.", json_schema_extra={"format": "uri-reference"})
+    code: str = Field(description="Stable name of the error.")
+    request_id: str = Field(description="To be given when asking for help.")
+    errors: list[ViolationModel] | None = Field(None, description="Everything that is wrong with the request.")
+
+
+def document(name: str, description: str, parts: Sequence[Routes], endpoints: Sequence[Endpoint]) -> Json:
+    """The whole document."""
+    schemas = _Schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.route.path, {})[endpoint.route.method.lower()] = _operation(endpoint, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Matchday {name}", "version": VERSION, "description": description},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": part.tag, "description": part.description} for part in parts],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _security_schemes(endpoints)},
+    }
+
+
+class _Schemas:
+    """JSON Schemas of all models that the routes mention, each once."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "validation"): None}
+        for endpoint in endpoints:
+            if endpoint.body is not None:
+                wanted[(endpoint.body, "validation")] = None
+            for answer in endpoint.route.answers.values():
+                if answer.model is not None:
+                    wanted[(answer.model, "serialization")] = None
+        self._refs, definitions = models_json_schema(list(wanted), by_alias=True, ref_template=REF)
+        self.components: Json = dict(sorted(definitions.get("$defs", {}).items()))
+
+    def body(self, model: type[BaseModel]) -> Json:
+        return self._refs[(model, "validation")]
+
+    def answer(self, model: type[BaseModel]) -> Json:
+        return self._refs[(model, "serialization")]
+
+    def fields(self, model: type[BaseModel]) -> tuple[Json, list[str]]:
+        """Properties of a query or header model, and which are required."""
+        schema = model.model_json_schema(by_alias=True, ref_template=REF)
+        self.components.update(schema.get("$defs", {}))
+        return schema.get("properties", {}), schema.get("required", [])
+
+
+def _operation(endpoint: Endpoint, schemas: _Schemas) -> Json:
+    route = endpoint.route
+    summary, _, rest = (inspect.getdoc(route.handler) or route.name).partition("\n")
+    operation: Json = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": summary.strip(),
+        "description": rest.strip(),
+        "parameters": _parameters(endpoint, schemas),
+        "responses": _responses(endpoint, schemas),
+        "security": _security(endpoint),
+    }
+    if endpoint.body is not None:
+        content = {JSON: {"schema": schemas.body(endpoint.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return {key: value for key, value in operation.items() if value or key == "responses"}
+
+
+def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[Json]:
+    result = [_path_parameter(endpoint, variable) for variable in endpoint.route.variables]
+    for place, model in (("query", endpoint.query), ("header", endpoint.headers)):
+        if model is not None:
+            properties, required = schemas.fields(model)
+            result += [_parameter(place, name, schema, name in required) for name, schema in properties.items()]
+    return result
+
+
+def _path_parameter(endpoint: Endpoint, variable: str) -> Json:
+    schema = TypeAdapter(endpoint.path_annotation(variable)).json_schema(ref_template=REF)
+    return _parameter("path", variable, schema, True)
+
+
+def _parameter(place: str, name: str, schema: Json, required: bool) -> Json:
+    schema = _without_null(schema)
+    parameter: Json = {"name": name, "in": place, "required": required, "schema": schema}
+    if "description" in schema:
+        parameter["description"] = schema.pop("description")
+    return parameter
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is there or not: text cannot be null, though the model says `| None`."""
+    schema = {key: value for key, value in schema.items() if not (key == "default" and value is None)}
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    if len(options) == 1:
+        del schema["anyOf"]
+        schema = {**options[0], **schema}
+    return schema
+
+
+def _responses(endpoint: Endpoint, schemas: _Schemas) -> Json:
+    result = {str(status): _answer(answer, schemas) for status, answer in endpoint.route.answers.items()}
+    by_status: dict[int, list[type[errors.MatchdayError]]] = {}
+    for error in errors_of(endpoint):
+        by_status.setdefault(error.status, []).append(error)
+    for status, kinds in sorted(by_status.items()):
+        result[str(status)] = _problem(status, kinds, endpoint.route.path)
+    return result
+
+
+def errors_of(endpoint: Endpoint) -> list[type[errors.MatchdayError]]:
+    """Every error that the route can answer with, each once: declared ones and those of reading the request."""
+    found: list[type[errors.MatchdayError]] = [errors.BadRequest, errors.ValidationFailed, errors.InternalError]
+    if endpoint.guard is not None or endpoint.route.bearer is not None:
+        found.append(errors.Unauthenticated)
+    if endpoint.route.variables:
+        found.append(errors.NotFound)
+    if endpoint.body is not None:
+        found += [errors.MalformedJson, errors.RequestTimeout, errors.BodyTooLarge, errors.UnsupportedMediaType]
+    return list({kind.code: kind for kind in (*found, *endpoint.route.raises)}.values())
+
+
+def _answer(answer: Answer, schemas: _Schemas) -> Json:
+    response: Json = {"description": answer.description}
+    if answer.headers:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
+        }
+    if answer.model is not None:
+        response["content"] = {answer.media_type: {"schema": schemas.answer(answer.model)}}
+    elif answer.media_type != JSON:
+        response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+    return response
+
+
+def _problem(status: int, kinds: Sequence[type[errors.MatchdayError]], path: str) -> Json:
+    codes = sorted({kind.code for kind in kinds})
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    content = {
+        "schema": {"allOf": [{"$ref": REF.format(model="Problem")}, narrowed]},
+        "examples": {kind.code: {"summary": kind.title(), "value": _example(kind, path)} for kind in kinds},
+    }
+    names = sorted({name for kind in kinds for name, _ in kind().headers()})
+    response: Json = {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
+        "content": {PROBLEM_TYPE: content},
+    }
+    if names:
+        response["headers"] = {name: {"schema": {"type": "string"}} for name in names}
+    return response
+
+
+def _example(kind: type[errors.MatchdayError], path: str) -> Json:
+    example: Json = {
+        "type": problem_type(kind.code),
+        "title": kind.title(),
+        "status": kind.status,
+        "detail": kind.title(),
+        "instance": path,
+        "code": kind.code,
+        "requestId": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    if issubclass(kind, errors.ValidationFailed):
+        example["errors"] = [{"pointer": "/quantity", "code": "out_of_range", "detail": "must be 1 or 2"}]
+    return example
+
+
+def _security(endpoint: Endpoint) -> list[Json]:
+    if endpoint.guard is not None:
+        return [{ServiceTokenGuard.scheme: []}]
+    if endpoint.route.bearer is None:
+        return []
+    return [{ACCESS_TOKEN: []}] + ([{}] if endpoint.route.bearer == "optional" else [])
+
+
+def _security_schemes(endpoints: Iterable[Endpoint]) -> Json:
+    used = {name for endpoint in endpoints for option in _security(endpoint) for name in option}
+    about = {
+        ServiceTokenGuard.scheme: "The token that the site's own services share.",
+        ACCESS_TOKEN: "The caller's access token.",
+    }
+    return {name: {"type": "http", "scheme": "bearer", "description": about[name]} for name in sorted(used)}

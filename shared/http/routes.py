@@ -1,0 +1,224 @@
+"""Declaring routes: what a handler takes and gives is read from its signature and written into the document.
+
+A handler's parameters are found by name: `wiring` (what the service's `app.py` made), `body`, `query`,
+`headers` (models), and the path's variables (`{matchNumber}` arrives as `match_number`). Each is checked
+before the handler runs, so that a handler is: call one use case, answer.
+"""
+
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, cast
+
+from flask import Response, request
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared import errors
+from shared.http import body as bodies
+from shared.http.validation import TextFields, text_form
+
+JSON = "application/json"
+ROUTE_KEY = "matchday.route"  # where in the WSGI environment the route's template is left for the metrics
+F = TypeVar("F", bound=Callable[..., Any])
+Guard = Callable[[], None]
+_VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One way in which a route answers when nothing went wrong."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    media_type: str = JSON
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)  # name → description
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """A declared route; `Endpoint` is what serves it."""
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    tag: str
+    answers: Mapping[int, Answer]
+    raises: tuple[type[errors.MatchdayError], ...]
+    bearer: Literal["required", "optional"] | None = None
+
+    @property
+    def internal(self) -> bool:
+        """Whether only our own services may call it."""
+        return self.path.startswith("/internal/")
+
+    @property
+    def variables(self) -> list[str]:
+        return _VARIABLE.findall(self.path)
+
+    @property
+    def flask_rule(self) -> str:
+        return _VARIABLE.sub(r"<\1>", self.path)
+
+    @property
+    def success(self) -> int:
+        """The usual status."""
+        return next(iter(self.answers))
+
+    @property
+    def name(self) -> str:
+        """camelCase name of the operation."""
+        return to_camel(self.handler.__name__.strip("_"))
+
+
+class Routes:
+    """The routes of one part of a service."""
+
+    def __init__(self, tag: str, description: str = "") -> None:
+        self.tag = tag
+        self.description = description
+        self.routes: list[Route] = []
+
+    def get(self, path: str, **declared: Any) -> Callable[[F], F]:
+        return self.route("GET", path, **declared)
+
+    def post(self, path: str, **declared: Any) -> Callable[[F], F]:
+        return self.route("POST", path, **declared)
+
+    def put(self, path: str, **declared: Any) -> Callable[[F], F]:
+        return self.route("PUT", path, **declared)
+
+    def patch(self, path: str, **declared: Any) -> Callable[[F], F]:
+        return self.route("PATCH", path, **declared)
+
+    def delete(self, path: str, **declared: Any) -> Callable[[F], F]:
+        return self.route("DELETE", path, **declared)
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: type[BaseModel] | Answer | None = None,
+        status: int = 200,
+        also: Mapping[int, Answer] | None = None,
+        raises: Sequence[type[errors.MatchdayError]] = (),
+        bearer: Literal["required", "optional"] | None = None,
+    ) -> Callable[[F], F]:
+        """Declares a route: its usual answer and status, other answers, and the errors of its use case.
+
+        `bearer` only documents that the handler reads a bearer token; routes below /internal are guarded
+        by the app itself.
+
+        Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
+        by themselves. The handler's docstring becomes the documentation: first line, then the rest.
+        """
+        usual = answer if isinstance(answer, Answer) else Answer(_describe(answer, status), answer)
+
+        def declare(handler: F) -> F:
+            answers = {status: usual, **(also or {})}
+            self.routes.append(Route(method, path, handler, self.tag, answers, tuple(raises), bearer))
+            return handler
+
+        return declare
+
+
+def _describe(model: type[BaseModel] | None, status: int) -> str:
+    if model is None:
+        return "Nothing to say" if status == 204 else "Done"
+    return (model.__doc__ or model.__name__).strip().splitlines()[0]
+
+
+class Endpoint:
+    """A route made ready to serve: its signature looked through once, so that a request costs little."""
+
+    def __init__(self, route: Route, wiring: object, guard: Guard | None) -> None:
+        self.route = route
+        self.guard = guard
+        self.hints = typing.get_type_hints(route.handler, include_extras=True)
+        self.parameters = list(inspect.signature(route.handler).parameters)
+        self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
+        self.body = self._model("body")
+        self.query = self._model("query")
+        self.headers = self._model("headers")
+        self._query = TextFields(self.query, "parameter") if self.query else None
+        self._headers = TextFields(self.headers, "header") if self.headers else None
+        self._path = [self._path_reader(variable) for variable in route.variables]
+        self._check_parameters()
+
+    def path_annotation(self, variable: str) -> Any:
+        """The declared type of a path variable."""
+        return self.hints[_snake(variable)]
+
+    def __call__(self, **path: str) -> Response:
+        """Serves one request."""
+        request.environ[ROUTE_KEY] = self.route.path
+        if self.guard is not None:
+            self.guard()
+        arguments: dict[str, Any] = dict(self._wiring)
+        for variable, name, read in self._path:
+            arguments[name] = read(path[variable])
+        if self._query is not None:
+            arguments["query"] = self._query.from_query(request.environ.get("QUERY_STRING", ""))
+        elif request.environ.get("QUERY_STRING"):
+            _NO_QUERY.from_query(request.environ["QUERY_STRING"])
+        if self._headers is not None:
+            arguments["headers"] = self._headers.from_environ(request.environ)
+        if self.body is not None:
+            arguments["body"] = bodies.read_json(self.body)
+        result = self.route.handler(**arguments)
+        return result if isinstance(result, Response) else json_answer(result, self.route.success)
+
+    def _model(self, name: str) -> type[BaseModel] | None:
+        return cast(type[BaseModel], self.hints[name]) if name in self.parameters else None
+
+    def _path_reader(self, variable: str) -> tuple[str, str, Callable[[str], Any]]:
+        annotation = self.path_annotation(variable)
+        adapter, form = TypeAdapter(annotation), text_form(annotation)
+
+        def read(text: str) -> Any:
+            # A path that cannot name anything names nothing.
+            if "\0" in text or (form is not None and not form.fullmatch(text)):
+                raise errors.NotFound
+            try:
+                return adapter.validate_python(text)
+            except ValidationError:
+                raise errors.NotFound from None
+
+        return variable, _snake(variable), read
+
+    def _check_parameters(self) -> None:
+        known = {"wiring", "body", "query", "headers", *map(_snake, self.route.variables)}
+        unknown = set(self.parameters) - known
+        missing = set(map(_snake, self.route.variables)) - set(self.parameters)
+        if unknown or missing:
+            raise TypeError(f"{self.route.handler.__qualname__}: unknown {unknown}, missing {missing}")
+
+
+class _NoQuery(BaseModel):
+    model_config = {"extra": "forbid"}
+
+
+_NO_QUERY = TextFields(_NoQuery, "parameter")
+
+
+def json_answer(
+    content: BaseModel | bytes | None, status: int = 200, headers: Sequence[tuple[str, str]] = ()
+) -> Response:
+    """A JSON response from a model, from bytes that are JSON already, or an empty one."""
+    if content is None:
+        response = Response(None, status, list(headers))
+        del response.headers["Content-Type"]
+        return response
+    raw = content if isinstance(content, bytes) else _encode(content)
+    return Response(raw, status, list(headers), content_type=JSON)
+
+
+def _encode(model: BaseModel) -> bytes:
+    return model.__pydantic_serializer__.to_json(model, by_alias=True)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()

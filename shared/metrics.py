@@ -1,0 +1,30 @@
+"""Every metric of every service, in one place, so that names and labels stay few and consistent.
+
+Names follow Prometheus: unit last, `_total` for counters. A label never carries what a caller can choose
+freely: paths appear as route templates, methods and codes from closed lists.
+"""
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# HTTP
+HTTP_REQUESTS = Counter("matchday_http_requests_total", "Requests answered.", ["route", "method", "status"])
+HTTP_SECONDS = Histogram(
+    "matchday_http_request_seconds",
+    "Time from a request's headers to its response's.",
+    ["route", "method"],
+    buckets=_SECONDS,
+)
+HTTP_IN_PROGRESS = Gauge("matchday_http_requests_in_progress", "Requests being worked on.")
+HTTP_SLOW_BODIES = Counter("matchday_http_slow_bodies_total", "Requests cut off because their body came too slowly.")
+
+# Shop
+STREAM_VIEWERS = Gauge("matchday_stream_viewers", "Open streams of availability.")
+SNAPSHOT_SECONDS = Histogram("matchday_snapshot_seconds", "Time to read the matches' snapshot.", buckets=_SECONDS)
+
+
+def exposition() -> tuple[bytes, str]:
+    """All metrics of this process as Prometheus reads them, and the media type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

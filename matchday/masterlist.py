@@ -16,7 +16,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from matchday.errors import RunnerError
 from matchday.masterlist_file import load_file
 from shared.errors import BrokerUnavailable
-from shared.kafka import Outgoing, Place, Publisher
+from shared.kafka.publisher import Outgoing, Place, Publisher
 from shared.masterlist import MatchEntry, encode_match, match_key
 from shared.settings import KafkaSettings, load
 
@@ -112,7 +112,5 @@ def _published(entries: Sequence[MatchEntry], environment: Any) -> str:
     # The operator's command hands in the running site's addresses; alone, the process's environment counts.
     settings = load(KafkaSettings, environment if isinstance(environment, Mapping) else os.environ)
     report = publish(settings, entries, settings.client_id)
-    offsets = ", ".join(
-        f"{first} to {last} of partition {p}" for p, (first, last) in report.offsets().items()
-    )
+    offsets = ", ".join(f"{first} to {last} of partition {p}" for p, (first, last) in report.offsets().items())
     return f"{len(report.places)} matches are on {report.topic}: offsets {offsets}"

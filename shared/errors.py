@@ -94,13 +94,6 @@ class MethodNotAllowed(MatchdayError):
         return [*super().headers(), ("Allow", ", ".join(self.allowed))]
 
 
-class RequestTimeout(MatchdayError):
-    """The body did not arrive in time."""
-
-    code = "request_timeout"
-    status = 408
-
-
 class Conflict(MatchdayError):
     """The request does not fit the present state."""
 
@@ -171,6 +164,14 @@ class BrokerUnavailable(MatchdayError):
     code = "broker_unavailable"
     status = 503
     retry_after_seconds = 2
+
+
+class Overloaded(MatchdayError):
+    """The service works on as many requests as it can; nothing was changed."""
+
+    code = "overloaded"
+    status = 503
+    retry_after_seconds = 1
 
 
 class NotReady(MatchdayError):

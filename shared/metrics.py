@@ -18,7 +18,10 @@ HTTP_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 HTTP_IN_PROGRESS = Gauge("matchday_http_requests_in_progress", "Requests being worked on.")
-HTTP_SLOW_BODIES = Counter("matchday_http_slow_bodies_total", "Requests cut off because their body came too slowly.")
+HTTP_QUIET_CONNECTIONS = Counter(
+    "matchday_http_quiet_connections_total",
+    "Connections closed because nothing of ours arrived at the client for long.",
+)
 
 # Shop
 STREAM_VIEWERS = Gauge("matchday_stream_viewers", "Open streams of availability.")

@@ -22,6 +22,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from shared import logs
+from shared.quiet import QuietConnections
 from shared.settings import HttpSettings, load
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any
     module, _, attribute = factory.partition(":")
     app = getattr(importlib.import_module(module), attribute)(settings)
     _call_on_stop(app.stop)
+    QuietConnections(settings.port).start()
     return app
 
 

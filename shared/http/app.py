@@ -16,6 +16,8 @@ from flask.sessions import SessionInterface
 from shared import metrics, tracing
 from shared.http import docs, openapi
 from shared.http.auth import ServiceTokenGuard
+from shared.http.body import BodyReader
+from shared.http.client import ClientAddress
 from shared.http.cors import Cors
 from shared.http.health import Check, Details, Readiness, health_routes
 from shared.http.problems import as_error, problem_response
@@ -89,6 +91,8 @@ class HttpApp(Flask):
         self.parts: list[Routes] = []
         self._cors = Cors(settings.cors_origins)
         self._guard = ServiceTokenGuard(settings.service_token)
+        self._bodies = BodyReader(settings.http_threads * 3 // 4)
+        self._client = ClientAddress(settings.trusted_proxies)
         self._on_stop: list[Callable[[], None]] = []
         self._count = _RequestMetrics()
         self._debug = settings.log_level == "debug"
@@ -104,7 +108,7 @@ class HttpApp(Flask):
         """Adds declared routes; what lies below /internal is guarded by the service token, always."""
         self.parts.append(part)
         for route in part.routes:
-            endpoint = Endpoint(route, wiring, self._guard if route.internal else None)
+            endpoint = Endpoint(route, wiring, self._guard if route.internal else None, self._bodies)
             self.endpoints.append(endpoint)
             self.add_url_rule(
                 route.flask_rule, f"{route.method} {route.path}", view_func=endpoint, methods=[route.method]
@@ -177,7 +181,7 @@ class HttpApp(Flask):
             return
         level(
             "request", method=method, route=route, path=environ.get("PATH_INFO"), status=int(code),
-            milliseconds=round(seconds * 1000, 2), address=environ.get("REMOTE_ADDR"),
+            milliseconds=round(seconds * 1000, 2), address=self._client.of(environ),
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Reading a JSON body so that nothing ambiguous, oversized or endless gets past the door."""
 
 import json
+import threading
 from typing import Any, TypeVar
 
 import orjson
@@ -8,12 +9,21 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from shared.errors import BadRequest, BodyTooLarge, MalformedJson, UnsupportedMediaType, ValidationFailed, Violation
+from shared.errors import (
+    BadRequest,
+    BodyTooLarge,
+    MalformedJson,
+    Overloaded,
+    UnsupportedMediaType,
+    ValidationFailed,
+    Violation,
+)
 from shared.http.validation import VIOLATIONS_MAX, violation, violations
 
 M = TypeVar("M", bound=BaseModel)
 
 DEPTH_MAX = 64
+SLOT_SECONDS_MAX = 2.0
 _NUL = b"\\u0000"
 
 
@@ -31,20 +41,38 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _decoder = json.JSONDecoder(object_pairs_hook=_object_without_duplicates)
 
 
-def read_json(model: type[M]) -> M:
-    """The request's body as the model; a clear 4xx otherwise."""
-    _check_media_type(request.environ.get("CONTENT_TYPE", ""))
-    return parse_json(model, read_bytes())
+class BodyReader:
+    """Reads bodies on at most so many threads at once, so that slow senders leave some for everybody else."""
+
+    def __init__(self, readers_max: int) -> None:
+        self._slots = threading.BoundedSemaphore(max(1, readers_max))
+
+    def read_json(self, model: type[M]) -> M:
+        """The request's body as the model; a clear 4xx otherwise, or `Overloaded`."""
+        _check_media_type(request.environ.get("CONTENT_TYPE", ""))
+        return parse_json(model, self.read())
+
+    def read(self) -> bytes:
+        """The request's raw body."""
+        if not self._slots.acquire(timeout=SLOT_SECONDS_MAX):
+            raise Overloaded("too many bodies are being received")
+        try:
+            return read_bytes()
+        finally:
+            self._slots.release()
 
 
 def read_bytes() -> bytes:
     """The request's raw body. Raises `BodyTooLarge` by its declared or its real length, `BadRequest` when cut off."""
     try:
-        return request.get_data(cache=False)
+        raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise BodyTooLarge(f"at most {request.max_content_length} bytes are taken") from None
     except (ClientDisconnected, OSError):
         raise BadRequest("the body ended early") from None
+    if request.content_length is not None and len(raw) < request.content_length:
+        raise BadRequest("the body ended early")
+    return raw
 
 
 def parse_json(model: type[M], raw: bytes) -> M:

@@ -156,7 +156,7 @@ def errors_of(endpoint: Endpoint) -> list[type[errors.MatchdayError]]:
     if endpoint.route.variables:
         found.append(errors.NotFound)
     if endpoint.body is not None:
-        found += [errors.MalformedJson, errors.RequestTimeout, errors.BodyTooLarge, errors.UnsupportedMediaType]
+        found += [errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.Overloaded]
     return list({kind.code: kind for kind in (*found, *endpoint.route.raises)}.values())
 
 

@@ -14,7 +14,6 @@ _BY_STATUS: dict[int, type[errors.MatchdayError]] = {
     401: errors.Unauthenticated,
     403: errors.Forbidden,
     404: errors.NotFound,
-    408: errors.RequestTimeout,
     409: errors.Conflict,
     413: errors.BodyTooLarge,
     415: errors.UnsupportedMediaType,

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared import errors
-from shared.http import body as bodies
+from shared.http.body import BodyReader
 from shared.http.validation import TextFields, text_form
 
 JSON = "application/json"
@@ -134,9 +134,10 @@ def _describe(model: type[BaseModel] | None, status: int) -> str:
 class Endpoint:
     """A route made ready to serve: its signature looked through once, so that a request costs little."""
 
-    def __init__(self, route: Route, wiring: object, guard: Guard | None) -> None:
+    def __init__(self, route: Route, wiring: object, guard: Guard | None, bodies: BodyReader) -> None:
         self.route = route
         self.guard = guard
+        self._bodies = bodies
         self.hints = typing.get_type_hints(route.handler, include_extras=True)
         self.parameters = list(inspect.signature(route.handler).parameters)
         self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
@@ -167,7 +168,7 @@ class Endpoint:
         if self._headers is not None:
             arguments["headers"] = self._headers.from_environ(request.environ)
         if self.body is not None:
-            arguments["body"] = bodies.read_json(self.body)
+            arguments["body"] = self._bodies.read_json(self.body)
         result = self.route.handler(**arguments)
         return result if isinstance(result, Response) else json_answer(result, self.route.success)
 

@@ -53,7 +53,7 @@ def _create(url: str, name: str) -> None:
 def upgrade() -> None:
     """Run all migrations that the database of DATABASE_URL does not have yet."""
     configuration = CHECKOUT / "alembic.ini"
-    if configuration.exists():
+    if configuration.exists() and (CHECKOUT / "migrations" / "env.py").exists():
         command.upgrade(Config(str(configuration)), "head")
 
 

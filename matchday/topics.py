@@ -36,9 +36,7 @@ async def create_topics(client: Mapping[str, Any], names: Sequence[str]) -> list
         answer = await connection.create_topics(wanted, timeout_ms=REQUEST_TIMEOUT_MS)
     for name, code, *rest in answer.topic_errors:
         if code and for_code(code) is not TopicAlreadyExistsError:
-            raise RunnerError(
-                f"the broker does not create topic {name}: {rest[0] if rest else for_code(code)}"
-            )
+            raise RunnerError(f"the broker does not create topic {name}: {rest[0] if rest else for_code(code)}")
     return missing
 
 

@@ -4,10 +4,11 @@ Fixtures:
     postgres, valkey, kafka   the running servers (`matchday.servers`): `.kill()`, `.start()`, `.restart()`
                               keep port and data, for tests of faults; one left dead is started again.
     database_url              a fresh database with all migrations, dropped afterwards.
-    databases                 makes further ones: `.create()`, `.drop(url)`.
+    databases                 makes further ones: `.create()`.
     redis_url                 a Valkey emptied before the test.
     topics                    two fresh topics, `topics.masterlist` and `topics.sales`.
     environment               the environment of a process that uses all of the above.
+    make_site                 whole sites of ours, see tests/sites.py.
 
 Bounded waits: `from tests.eventually import eventually`.
 """
@@ -19,28 +20,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
-from psycopg import sql
 
 from matchday.paths import CHECKOUT, VAR
 from matchday.run import Run, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
 from matchday.topics import create_topics, delete_topics
+from tests.resources import Databases, Topics
+from tests.sites import SiteMaker
 
 MIGRATION_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Topics:
-    """The names of the two topics of one test."""
-
-    masterlist: str
-    sales: str
+__all__ = ["Topics"]
 
 
 @pytest.fixture(scope="session")
@@ -139,45 +132,19 @@ def _template(_postgres: Postgres) -> str:
     return "template_of_tests"
 
 
-@dataclass(frozen=True)
-class Databases:
-    """Makes databases on the tests' server."""
-
-    server: Postgres
-    template: str
-
-    def create(self) -> str:
-        """The address of a new database with all migrations."""
-        name = f"test_{secrets.token_hex(6)}"
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(self.template)
-        )
-        self._execute(create)
-        return self.server.url(name)
-
-    def drop(self, url: str) -> None:
-        """Drop it, whoever is still connected."""
-        name = url.rpartition("/")[2]
-        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.server.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
+@pytest.fixture
+def databases(postgres: Postgres, _template: str) -> Iterator[Databases]:
+    """For a test that needs more than one database; all are dropped at its end."""
+    made = Databases(postgres, _template)
+    yield made
+    _alive(postgres)
+    made.drop_all()
 
 
 @pytest.fixture
-def databases(postgres: Postgres, _template: str) -> Databases:
-    """For a test that needs more than one database; it drops what it creates."""
-    return Databases(postgres, _template)
-
-
-@pytest.fixture
-def database_url(databases: Databases) -> Iterator[str]:
+def database_url(databases: Databases) -> str:
     """The address of a fresh database with all migrations."""
-    url = databases.create()
-    yield url
-    _alive(databases.server)
-    databases.drop(url)
+    return databases.create()
 
 
 @pytest.fixture
@@ -214,3 +181,19 @@ def environment(database_url: str, redis_url: str, kafka: Kafka, topics: Topics)
         "TOKEN_SECRET": secrets.token_urlsafe(32),
         "HOST": "127.0.0.1",
     }
+
+
+@pytest.fixture
+def make_site(
+    server_run: Run, databases: Databases, valkey: Valkey, kafka: Kafka, topics: Topics
+) -> Iterator[SiteMaker]:
+    """Sites on one broker and one pair of topics, each with a database and a Redis number of its own."""
+    common = {
+        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")},
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "TOPIC_MASTERLIST": topics.masterlist,
+        "TOPIC_TICKET_SALES": topics.sales,
+    }
+    maker = SiteMaker(server_run, common, databases, valkey)
+    yield maker
+    maker.close()

@@ -70,16 +70,16 @@ class Server(ABC):
         self.wait_ready()
         return self
 
-    def wait_ready(self) -> None:
-        process = self.process
-
-        def answered_or_dead() -> bool:
-            return self.ready() or (process is not None and process.poll() is not None)
-
-        answered = until(answered_or_dead, self.start_seconds, self.stop_request)
-        if not answered or not self.ready():
-            reason = "ended at once" if answered else f"did not answer within {self.start_seconds:g} s"
+    def wait_ready(self, given_up: Callable[[], bool] | None = None) -> None:
+        """Wait until it answers; `given_up` tells that it never will."""
+        gone = given_up or self._ended
+        in_time = until(lambda: self.ready() or gone(), self.start_seconds, self.stop_request)
+        if not in_time or gone() or not self.ready():
+            reason = "ends at once" if in_time else f"does not answer within {self.start_seconds:g} s"
             raise RunnerError(f"{self.name} {reason}: {last_line(self.log)} (see {self.log})")
+
+    def _ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
 
     def stop(self) -> None:
         """End it cleanly; kill it when that takes too long."""
@@ -106,15 +106,11 @@ class Server(ABC):
                 self.process.wait()
         self.process = None
 
-    def _tool(
-        self, argv: Sequence[str | Path], *, user: tuple[int, int] | None = None, seconds: float = 60.0
-    ) -> None:
+    def _tool(self, argv: Sequence[str | Path], *, user: tuple[int, int] | None = None, seconds: float = 60.0) -> None:
         """Run a command of the server to its end; its output goes to the log."""
         process = self.run.spawn(argv, self.log, user=user, directory=Path("/"))
         if finish(process, seconds, self.stop_request) != 0:
-            raise RunnerError(
-                f"{self.name}: {Path(argv[0]).name} failed: {last_line(self.log)} (see {self.log})"
-            )
+            raise RunnerError(f"{self.name}: {Path(argv[0]).name} failed: {last_line(self.log)} (see {self.log})")
 
 
 def last_line(log: Path) -> str:
@@ -122,9 +118,7 @@ def last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = [
-                line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()
-            ]
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
         return "no log"
     return lines[-1][:500] if lines else "nothing in its log"

@@ -54,9 +54,7 @@ def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
     return jars
 
 
-def class_path(
-    say: Say, stop: Stop | None = None, *, lock: Path = LOCK_FILE, cache: Path | None = None
-) -> str:
+def class_path(say: Say, stop: Stop | None = None, *, lock: Path = LOCK_FILE, cache: Path | None = None) -> str:
     """The class path of all jars, downloading those that are missing; `say` is told the progress."""
     directory = (cache or cache_directory()) / "kafka"
     jars = read_lock(lock)
@@ -79,9 +77,7 @@ def _is_whole(path: Path, jar: Jar) -> bool:
 
 def _explain(error: OSError, directory: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"no space left on the disk of {directory}: free 200 MB, or set MATCHDAY_CACHE to another folder"
-        )
+        return f"no space left on the disk of {directory}: free 200 MB, or set MATCHDAY_CACHE to another folder"
     return f"cannot write Kafka's jars to {directory}: {error.strerror or error}"
 
 
@@ -101,9 +97,7 @@ def _download(jars: list[Jar], directory: Path, say: Say, stop: Stop | None) -> 
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _follow(
-    jars: list[Jar], done: "queue.SimpleQueue[Jar | BaseException]", say: Say, stop: Stop | None
-) -> None:
+def _follow(jars: list[Jar], done: "queue.SimpleQueue[Jar | BaseException]", say: Say, stop: Stop | None) -> None:
     total = sum(jar.size for jar in jars)
     so_far = 0
     for number in range(1, len(jars) + 1):

@@ -88,9 +88,7 @@ class Postgres(Server):
 
     def _check_version(self) -> None:
         has = (self.directory / "PG_VERSION").read_text("ascii").strip()
-        installed = subprocess.run(
-            [program("postgres"), "--version"], capture_output=True, text=True, check=True
-        )
+        installed = subprocess.run([program("postgres"), "--version"], capture_output=True, text=True, check=True)
         wanted = installed.stdout.split()[-1].split(".")[0]
         if has != wanted:
             raise RunnerError(
@@ -141,9 +139,7 @@ def server_user() -> tuple[int, int] | None:
     try:
         entry = pwd.getpwnam(UNPRIVILEGED_USER)
     except KeyError as error:
-        raise RunnerError(
-            f"PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER}"
-        ) from error
+        raise RunnerError(f"PostgreSQL refuses to run as root and there is no user {UNPRIVILEGED_USER}") from error
     return entry.pw_uid, entry.pw_gid
 
 

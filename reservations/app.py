@@ -1,0 +1,42 @@
+"""Wiring of the HTTP service."""
+
+from functools import partial
+
+from reservations import handlers, routes
+from reservations.access import AccessTokens
+from reservations.broker import BrokerWatch
+from reservations.routes import Wiring
+from reservations.settings import ReservationsSettings
+from reservations.submitter import Submitter
+from reservations.waiting import Waiting
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.http import HttpApp, create_http_app
+
+
+def create_app(settings: ReservationsSettings) -> HttpApp:
+    """The service, with its submit threads and its listener running."""
+    database = Database(settings, "reservations")
+    site = handlers.Site(database, settings.federation(), SystemClock())
+    wiring = Wiring(
+        site,
+        Submitter(
+            partial(handlers.submit_all, site, settings),
+            settings.submit_batch_max,
+            settings.submit_threads,
+            settings.submit_queue_max,
+        ),
+        Waiting(database, partial(handlers.sales, site)),
+        AccessTokens(settings.token_secret),
+        BrokerWatch(database, site.federation.topic),
+    )
+    app = create_http_app(
+        "reservations",
+        "Holds tickets of one federation-wide inventory and follows the log's verdict on each hold.",
+        settings,
+        routes=[routes.routes, routes.internal],
+        wiring=wiring,
+        readiness={"postgresql": database.ping, "kafka": wiring.broker.check},
+    )
+    app.on_stop(wiring.waiting.end_all)
+    return app

@@ -1,0 +1,255 @@
+"""Use cases: one function each, one transaction each; `submit_all` is one transaction for many buyers."""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from reservations import store
+from reservations.domain import Reservation, Standing, Submit, amount_minor, within_limit
+from reservations.settings import HoldSettings, ReservationsSettings
+from reservations.tables import idempotency_keys
+from shared import outbox, tracing
+from shared.clock import Clock
+from shared.database import Database
+from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
+from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
+from shop.inventory import holds
+from shop.inventory.apply import Federation
+from shop.inventory.domain import OPEN, AlreadyReserved, Sale, State
+from shop.inventory.holds import Held, HoldRequest
+from shop.inventory.tables import outbox as outbox_table
+
+KEY_SCOPE = "reservations"
+Result = Standing | MatchdayError
+Results = dict[str, Result | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the use cases need."""
+
+    database: Database
+    federation: Federation
+    clock: Clock
+
+
+def submit_all(site: Site, settings: ReservationsSettings, wishes: Sequence[Submit]) -> list[Result]:
+    """Submits many buyers' wishes in one transaction: of each the reservation, or the error that its buyer sees.
+
+    Errors: `IdempotencyKeyReused`, `PurchaseLimit`, `NotFound`, `SoldOut`, `TemporarilyUnavailable`. A wish that fails
+    changes nothing. Raises `DependencyUnavailable` for all.
+    """
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        results: Results = {}
+        fresh = _claim_keys(connection, site, wishes, results, now)
+        fresh = _check_limits(connection, site, settings.purchase_limit, fresh, results)
+        _hold(connection, site, settings, fresh, results, now)
+        refused = [wish for wish in wishes if wish.key and isinstance(results[wish.id], MatchdayError)]
+        _give_keys_back(connection, refused, results)
+    return [_result(results, wish.id) for wish in wishes]
+
+
+def _result(results: Results, wish_id: str) -> Result:
+    """A wish that repeats another of the same batch has that one's result."""
+    result = results[wish_id]
+    return _result(results, result) if isinstance(result, str) else result
+
+
+def _claim_keys(
+    connection: Connection, site: Site, wishes: Sequence[Submit], results: Results, now: datetime
+) -> list[Submit]:
+    keyed = [wish for wish in wishes if wish.key]
+    claims = [Claim(KEY_SCOPE, wish.key or "", wish.body_hash, wish.id) for wish in keyed]
+    outcomes = dict(
+        zip((wish.id for wish in keyed), claim_many(connection, idempotency_keys, claims, now), strict=True)
+    )
+    replayed = {
+        wish_id: outcome.resource_id for wish_id, outcome in outcomes.items() if outcome.verdict is Verdict.REPLAY
+    }
+    standing = _standing(connection, site, list(set(replayed.values()))) if replayed else {}
+    return [wish for wish in wishes if not _was_made(wish, outcomes.get(wish.id), standing, results)]
+
+
+def _was_made(wish: Submit, outcome: Outcome | None, standing: dict[str, Standing], results: Results) -> bool:
+    if outcome is None or outcome.verdict is Verdict.NEW:
+        return False
+    if outcome.verdict is Verdict.REUSED:
+        results[wish.id] = IdempotencyKeyReused()
+    else:
+        results[wish.id] = standing.get(outcome.resource_id) or outcome.resource_id
+    return True
+
+
+def _give_keys_back(connection: Connection, refused: Sequence[Submit], results: Results) -> None:
+    own = [wish for wish in refused if not isinstance(results[wish.id], IdempotencyKeyReused)]
+    forget_many(connection, idempotency_keys, [(KEY_SCOPE, wish.key or "") for wish in own])
+
+
+def _check_limits(
+    connection: Connection, site: Site, limit: int, wishes: Sequence[Submit], results: Results
+) -> list[Submit]:
+    names = {(wish.buyer, wish.pool.match_number) for wish in wishes}
+    if not names:
+        return []
+    store.lock_buyers(connection, names)
+    owned = _owned(connection, site, names)
+    allowed = []
+    for wish in wishes:
+        name = (wish.buyer, wish.pool.match_number)
+        try:
+            within_limit(owned[name], wish.quantity, limit)
+        except MatchdayError as error:
+            results[wish.id] = error
+        else:
+            owned[name] += wish.quantity
+            allowed.append(wish)
+    return allowed
+
+
+def _owned(connection: Connection, site: Site, names: set[tuple[str, int]]) -> Counter[tuple[str, int]]:
+    """How many tickets each buyer of a match holds or has bought."""
+    known = store.of_buyers(connection, names)
+    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in known]) if known else {}
+    owned: Counter[tuple[str, int]] = Counter()
+    for reservation in known:
+        sale = sales.get(reservation.sale_id)
+        if sale is not None and sale.state in (*OPEN, State.RESERVED):
+            owned[reservation.buyer, reservation.pool.match_number] += reservation.quantity
+    return owned
+
+
+def _hold(
+    connection: Connection,
+    site: Site,
+    settings: ReservationsSettings,
+    wishes: Sequence[Submit],
+    results: Results,
+    now: datetime,
+) -> None:
+    requests = [
+        HoldRequest(wish.sale_id, wish.pool, wish.quantity, settings.hold_seconds, wish.traceparent) for wish in wishes
+    ]
+    outcomes = holds.submit(connection, site.federation, requests, now) if requests else []
+    for wish, outcome in zip(wishes, outcomes, strict=True):
+        results[wish.id] = _made(wish, outcome, settings.currency, now) if isinstance(outcome, Held) else outcome
+    made = [result.reservation for wish in wishes if isinstance(result := results[wish.id], Standing)]
+    store.insert_reservations(connection, made)
+
+
+def _made(wish: Submit, held: Held, currency: str, now: datetime) -> Standing:
+    price = held.counters.price
+    reservation = Reservation(
+        wish.id,
+        wish.sale_id,
+        wish.buyer,
+        wish.email,
+        wish.pool,
+        wish.quantity,
+        price,
+        amount_minor(price, wish.quantity),
+        currency,
+        now,
+        None,
+    )
+    return Standing(reservation, held.sale)
+
+
+def get(site: Site, reservation_id: str) -> Standing:
+    """A reservation as it stands. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        return _get(connection, site, reservation_id)
+
+
+def _get(connection: Connection, site: Site, reservation_id: str) -> Standing:
+    standing = _standing(connection, site, [reservation_id]).get(reservation_id)
+    if standing is None:
+        raise NotFound("there is no such reservation")
+    return standing
+
+
+def _standing(connection: Connection, site: Site, ids: Sequence[str]) -> dict[str, Standing]:
+    found = store.find(connection, ids)
+    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in found.values()])
+    return {
+        reservation.id: Standing(reservation, sales[reservation.sale_id])
+        for reservation in found.values()
+        if reservation.sale_id in sales
+    }
+
+
+def sales(site: Site, ids: Sequence[str]) -> dict[str, Sale]:
+    """Sales by id, as they stand."""
+    with site.database.transaction() as connection:
+        return holds.states(connection, site.federation, ids)
+
+
+def cancel(site: Site, reservation_id: str) -> Standing:
+    """Gives the tickets back; one that has ended already stays as it is. Raises `NotFound`, `AlreadyReserved`."""
+    with site.database.transaction() as connection:
+        key = _get(connection, site, reservation_id).reservation.sale_key(site.federation.client_id)
+        holds.release(connection, site.federation, [key], State.CANCELLED, tracing.traceparent())
+        standing = _get(connection, site, reservation_id)
+        if standing.status is State.RESERVED:
+            raise AlreadyReserved("what is paid is given back by a refund, not by cancelling")
+        return standing
+
+
+def confirm(site: Site, reservation_id: str) -> Standing:
+    """Sells what is held; again has no further effect. Raises `NotFound`, `NotHeld`, `HoldExpired`."""
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        key = _get(connection, site, reservation_id).reservation.sale_key(site.federation.client_id)
+        holds.confirm(connection, site.federation, key, now, tracing.traceparent())
+        store.set_confirmed(connection, reservation_id, now)
+        return _get(connection, site, reservation_id)
+
+
+def expire(site: Site, settings: HoldSettings, limit: int) -> int:
+    """Ends holds whose time is over, and those that the log did not judge in time; returns how many."""
+    now = site.clock.now()
+    undecided = now + timedelta(seconds=settings.hold_seconds - settings.verdict_seconds)
+    with site.database.transaction() as connection:
+        keys = holds.due(connection, now, undecided, limit)
+        released = holds.release(connection, site.federation, keys, State.EXPIRED) if keys else {}
+    return sum(1 for sale in released.values() if sale.state is State.EXPIRED)
+
+
+def resubmit(site: Site, settings: HoldSettings, outbox_id: int, sale_id: str) -> Sale | MatchdayError | None:
+    """Asks the log again for a paid sale whose TICKET_RESERVED came too late to be sent (and stands in the outbox).
+
+    The new sale, or the error why there is none (then the buyer is owed a refund); None when there is nothing to do.
+    """
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        if not outbox.forget(connection, outbox_table, outbox_id):
+            return None
+        reservation = store.find_by_sales(connection, [sale_id]).get(sale_id)
+        if reservation is None:
+            return None
+        holds.take_back(connection, site.federation, reservation.sale_key(site.federation.client_id))
+        request = HoldRequest(str(uuid.uuid4()), reservation.pool, reservation.quantity, settings.hold_seconds)
+        outcome = holds.submit(connection, site.federation, [request], now)[0]
+        if isinstance(outcome, Held):
+            store.replace_sale(connection, reservation.id, request.sale_id)
+            return outcome.sale
+        return outcome
+
+
+def settle_resubmitted(site: Site, limit: int) -> int:
+    """Confirms paid sales that the log has admitted the second time; returns how many were decided."""
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        waiting = store.resubmitted(connection, limit)
+        sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in waiting])
+        decided = [reservation for reservation in waiting if sales[reservation.sale_id].state is not State.SUBMITTED]
+        for reservation in decided:
+            key = reservation.sale_key(site.federation.client_id)
+            if sales[key.sale_id].state is State.HELD:
+                holds.confirm(connection, site.federation, key, now)
+        store.settle_resubmitted(connection, [reservation.id for reservation in decided])
+    return len(decided)

@@ -1,0 +1,86 @@
+"""Group commit: buyers who come at the same time share a transaction.
+
+One pool is one row, and a row is locked until its transaction is on disk; a rush on one pool would wait in line for the
+disk. So whoever comes while a transaction runs waits in a queue, and the next transaction takes all who wait.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from reservations.domain import Standing, Submit
+from reservations.handlers import Result
+from shared.errors import DependencyUnavailable, MatchdayError
+
+SUBMIT_SECONDS_MAX = 30.0
+STOP: None = None
+
+
+class Submitter:
+    """Hands wishes to `submit_all` in batches; `submit` waits for the wish's own result."""
+
+    def __init__(
+        self, submit_all: Callable[[Sequence[Submit]], list[Result]], batch_max: int, threads: int, queue_max: int
+    ) -> None:
+        self._submit_all = submit_all
+        self._batch_max = batch_max
+        self._queue: queue.Queue[tuple[Submit, Future[Result]] | None] = queue.Queue(queue_max)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"submit-{number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, wish: Submit) -> Standing:
+        """The reservation. Raises what `submit_all` says of this wish, or `DependencyUnavailable`."""
+        future: Future[Result] = Future()
+        try:
+            self._queue.put_nowait((wish, future))
+            result = future.result(SUBMIT_SECONDS_MAX)
+        except queue.Full:
+            raise DependencyUnavailable("too many buyers are waiting") from None
+        except FutureTimeoutError:
+            # The wish may yet be done; a hold that nobody follows ends by itself.
+            raise DependencyUnavailable("the submit took too long") from None
+        if isinstance(result, MatchdayError):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Finishes what waits."""
+        for _ in self._threads:
+            self._queue.put(STOP)
+        for thread in self._threads:
+            thread.join(SUBMIT_SECONDS_MAX)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not STOP:
+            batch, stop = self._take([first])
+            self._serve(batch)
+            if stop:
+                return
+
+    def _take(self, batch: list[tuple[Submit, Future[Result]]]) -> tuple[list[tuple[Submit, Future[Result]]], bool]:
+        while len(batch) < self._batch_max:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+            if item is STOP:
+                return batch, True
+            batch.append(item)
+        return batch, False
+
+    def _serve(self, batch: list[tuple[Submit, Future[Result]]]) -> None:
+        try:
+            results = self._submit_all([wish for wish, _ in batch])
+        except BaseException as error:
+            for _, future in batch:
+                future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)

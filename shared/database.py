@@ -1,0 +1,147 @@
+"""PostgreSQL: one engine a process; one request or one batch is one transaction.
+
+Every session has a lock and a statement time-out, so that no wait is unbounded. What the driver raises when
+the server is out of reach becomes `DependencyUnavailable`, which HTTP answers as 503 and loops retry.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import psycopg
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+
+from shared.errors import DependencyUnavailable
+from shared.settings import DatabaseSettings
+
+log = structlog.get_logger(__name__)
+
+# SQLSTATE classes that say "come again": connection, resources, operator intervention; and lock time-outs.
+RETRIABLE_CLASSES = ("08", "53", "57", "58")
+RETRIABLE_STATES = ("40001", "40P01", "55P03")
+LISTEN_POLL_SECONDS = 1.0
+LISTEN_RETRY_SECONDS = 0.5
+
+
+class Database:
+    """The way of one process to its database."""
+
+    def __init__(self, settings: DatabaseSettings, application_name: str) -> None:
+        self.settings = settings
+        self.url = make_url(settings.database_url).set(drivername="postgresql+psycopg")
+        self.application_name = application_name
+        self.engine: Engine = create_engine(
+            self.url,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_connect_seconds,
+            pool_use_lifo=True,
+            connect_args=self._connect_args(),
+        )
+
+    def _connect_args(self) -> dict[str, object]:
+        settings = self.settings
+        options = (
+            f"-c lock_timeout={int(settings.database_lock_seconds * 1000)}"
+            f" -c statement_timeout={int(settings.database_statement_seconds * 1000)}"
+            " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+        )
+        return {
+            "connect_timeout": settings.database_connect_seconds,
+            "application_name": self.application_name,
+            "options": options,
+        }
+
+    @contextlib.contextmanager
+    def transaction(self, isolation: str | None = None) -> Iterator[Connection]:
+        """A connection whose changes are committed at the end, or all undone by any exception.
+
+        Raises `DependencyUnavailable` when the server cannot be reached or gave up waiting for a lock.
+        """
+        with unavailable_as_error(), self.engine.connect() as connection:
+            if isolation is not None:
+                connection = connection.execution_options(isolation_level=isolation)
+            with connection.begin():
+                yield connection
+
+    def ping(self) -> None:
+        """Readiness: one round trip, or `DependencyUnavailable`."""
+        with self.transaction() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def listener(self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]) -> "Listener":
+        """A thread that hands on what is sent with NOTIFY on the channel; not started yet."""
+        return Listener(self, channel, on_notice, on_connect)
+
+
+class Listener(threading.Thread):
+    """LISTEN on one channel for as long as the process lives.
+
+    Notices sent while the connection was away are lost, so `on_connect` is called after each (re)connect: what
+    waits for a notice looks at the tables once more there.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        channel: str,
+        on_notice: Callable[[str], None],
+        on_connect: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"listen-{channel}", daemon=True)
+        self._database = database
+        self._channel = channel
+        self._on_notice = on_notice
+        self._on_connect = on_connect
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except psycopg.OperationalError as error:
+                log.warning("listen_lost", channel=self._channel, error=str(error).strip())
+                self._stopping.wait(LISTEN_RETRY_SECONDS)
+
+    def _listen(self) -> None:
+        database = self._database
+        dsn = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=database.settings.database_connect_seconds,
+            application_name=f"{database.application_name}-listen",
+        ) as connection:
+            connection.execute(f'LISTEN "{self._channel}"')
+            self._on_connect()
+            while not self._stopping.is_set():
+                for notice in connection.notifies(timeout=LISTEN_POLL_SECONDS):
+                    self._on_notice(notice.payload)
+
+
+@contextlib.contextmanager
+def unavailable_as_error() -> Iterator[None]:
+    """Turns the driver's "out of reach, come again" into `DependencyUnavailable`; other errors pass."""
+    try:
+        yield
+    except exc.TimeoutError as error:
+        raise DependencyUnavailable("no database connection became free in time") from error
+    except exc.DBAPIError as error:
+        if is_retriable(error):
+            raise DependencyUnavailable("the database is out of reach or busy") from error
+        raise
+
+
+def is_retriable(error: exc.DBAPIError) -> bool:
+    """Whether the same statement may succeed later, unchanged."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error.orig, psycopg.OperationalError)
+    return state[:2] in RETRIABLE_CLASSES or state in RETRIABLE_STATES

@@ -1,0 +1,158 @@
+"""Reading the log as a member of a group, from positions that the caller keeps."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from shared.errors import BrokerUnavailable
+from shared.kafka.client import FETCH_BYTES_MAX, REQUEST_MS, LoopThread, client_options, raw_records
+from shared.settings import KafkaSettings
+from shared.wire import RawRecord
+
+log = structlog.get_logger(__name__)
+
+READ_WAIT_MS = 500
+SESSION_MS = 6_000
+POLL_INTERVAL_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one poll brought from one partition: everything from `start` up to `end` (exclusive)."""
+
+    partition: int
+    start: int
+    end: int
+    records: list[RawRecord]
+
+
+class GroupConsumer:
+    """Reads a topic as a member of a group, from positions that the caller keeps; blocking.
+
+    `positions` is asked at each assignment for the next offset of each partition. What is committed to the group is
+    for monitoring alone.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        group: str,
+        member: str,
+        positions: Callable[[list[int]], dict[int, int]],
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._group = group
+        self._member = member
+        self._positions = positions
+        self._next: dict[int, int] = {}
+        self._loop = LoopThread("kafka-consumer")
+        self._consumer: AIOKafkaConsumer | None = None
+
+    def start(self) -> None:
+        """Joins the group. Raises `BrokerUnavailable`."""
+        self._consumer = self._loop.run(self._start(), REQUEST_MS / 1000 + 5)
+
+    async def _start(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **client_options(self._settings),
+            group_id=self._group,
+            group_instance_id=self._member,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=max(REQUEST_MS, SESSION_MS + 2_000),
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 4,
+            max_poll_interval_ms=POLL_INTERVAL_MS,
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            fetch_max_wait_ms=READ_WAIT_MS,
+            metadata_max_age_ms=30_000,
+            retry_backoff_ms=100,
+        )
+        consumer.subscribe([self._topic], listener=_Seek(self, consumer))
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
+
+    def poll(self, records_max: int, wait_ms: int) -> list[Batch]:
+        """What has come, at most `records_max` records, after at most `wait_ms`; raises `BrokerUnavailable`."""
+        return self._loop.run(self._poll(records_max, wait_ms), wait_ms / 1000 + REQUEST_MS / 1000 + 5)
+
+    async def _poll(self, records_max: int, wait_ms: int) -> list[Batch]:
+        consumer = self._started()
+        got = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        return [
+            self._batch(tp.partition, records, await consumer.position(tp))
+            for tp, records in got.items()
+            if tp in consumer.assignment() and tp.partition in self._next
+        ]
+
+    def _batch(self, partition: int, records: Sequence[Any], end: int) -> Batch:
+        start, self._next[partition] = self._next[partition], end
+        return Batch(partition, start, end, raw_records(records))
+
+    def seek_to_positions(self) -> None:
+        """Goes back (or on) to the positions that the caller keeps, in every partition held."""
+        consumer = self._started()
+        self._loop.run(self.seek(consumer, consumer.assignment()), REQUEST_MS / 1000 + 5)
+
+    async def seek(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> None:
+        """Asks for the positions, in a thread since the caller's database is blocking, and seeks there."""
+        partitions = sorted(tp.partition for tp in assigned)
+        self._next = await asyncio.to_thread(self._positions, partitions)
+        for partition, offset in self._next.items():
+            consumer.seek(TopicPartition(self._topic, partition), offset)
+
+    def tell_group(self, ends: dict[int, int]) -> None:
+        """Commits offsets to the group, for those who watch its lag."""
+        offsets = {TopicPartition(self._topic, partition): end for partition, end in ends.items()}
+        self._loop.run(self._started().commit(offsets), REQUEST_MS / 1000)
+
+    def ends(self) -> dict[int, int]:
+        """The end of each assigned partition, as the last fetch told."""
+        consumer = self._consumer
+        if consumer is None:
+            return {}
+        ends = {tp.partition: consumer.highwater(tp) for tp in consumer.assignment()}
+        return {partition: end for partition, end in ends.items() if end is not None}
+
+    def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise BrokerUnavailable("the consumer is not connected")
+        return self._consumer
+
+    def stop(self) -> None:
+        """Leaves; a static member's partitions wait for its return."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            try:
+                self._loop.run(asyncio.wait_for(consumer.stop(), 5), 6)
+            except BrokerUnavailable as error:
+                log.warning("consumer_not_stopped_cleanly", error=str(error))
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.close()
+
+
+class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Every assignment begins at the caller's positions, never at the group's."""
+
+    def __init__(self, owner: GroupConsumer, consumer: AIOKafkaConsumer) -> None:
+        self._owner = owner
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        log.info("partitions_revoked", partitions=sorted(tp.partition for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._owner.seek(self._consumer, assigned)
+        log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))

@@ -1,0 +1,181 @@
+"""Settings: every environment variable that a process reads, in groups, checked once at start.
+
+A secret `NAME` may be given as `NAME` or as the path of a file that holds it, `NAME_FILE`.
+`load` ends the process with the variable's name, the form of its value and what is expected; the value
+of a secret is never printed.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+CLIENT_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _client_id(value: str) -> str:
+    if not CLIENT_ID_PATTERN.fullmatch(value):
+        raise ValueError("1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit")
+    return value
+
+
+def _topic(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
+        raise ValueError("1 to 249 letters, digits, '.', '_' or '-'")
+    return value
+
+
+def _postgres_url(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise ValueError("an address like postgresql://user:password@host:5432/database")
+    return value
+
+
+def _bootstrap_servers(value: str) -> str:
+    for server in value.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("a comma-separated list of host:port")
+    return value
+
+
+def _origins(value: str) -> str:
+    for origin in split_list(value):
+        if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", origin):
+            raise ValueError("a comma-separated list of origins like https://shop.example:8443")
+    return value
+
+
+def _networks(value: str) -> str:
+    for network in split_list(value):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError("a comma-separated list of networks like 10.0.0.0/8") from None
+    return value
+
+
+def split_list(value: str) -> list[str]:
+    """The parts of a comma-separated value, without blanks and empty parts."""
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+TopicName = Annotated[str, AfterValidator(_topic)]
+
+
+class Settings(BaseModel):
+    """The base of a service's settings: frozen, field `port` is read from the variable `PORT`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+
+class CommonSettings(Settings):
+    """Settings that every process has."""
+
+    client_id: Annotated[str, AfterValidator(_client_id)] = Field(
+        "matchday", description="This site's name in the federation; goes out with every message."
+    )
+    environment: Literal["dev", "prod"] = Field("dev", description="The suffix of the topics' default names.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+
+class DatabaseSettings(Settings):
+    """PostgreSQL."""
+
+    database_url: Annotated[str, AfterValidator(_postgres_url)] = Field(
+        description="postgresql://user:password@host:port/database"
+    )
+    database_pool_size: int = Field(8, ge=1, le=200, description="Connections a process may hold open.")
+    database_connect_seconds: int = Field(5, ge=1, le=60, description="Longest wait for a connection.")
+    database_lock_seconds: float = Field(5.0, gt=0, le=600, description="Longest wait for a row lock.")
+    database_statement_seconds: float = Field(30.0, gt=0, le=3600, description="Longest statement.")
+
+
+class KafkaSettings(CommonSettings):
+    """The broker and the two topics of the federation."""
+
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_bootstrap_servers)] = Field(
+        description="Comma-separated host:port"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SASL_SSL for most brokers outside development."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="Used when the protocol begins with SASL_."
+    )
+    kafka_username: str | None = Field(None, description="SASL user.")
+    kafka_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ca_file: Path | None = Field(None, description="PEM file that the broker's certificate is checked by.")
+    topic_masterlist: TopicName = Field("", validate_default=False, description="Name of the master list's topic.")
+    topic_ticket_sales: TopicName = Field("", validate_default=False, description="Name of the sales log's topic.")
+
+    @property
+    def masterlist_topic(self) -> str:
+        return self.topic_masterlist or f"fifa-world-cup-2022-masterlist-{self.environment}"
+
+    @property
+    def sales_topic(self) -> str:
+        return self.topic_ticket_sales or f"fifa-world-cup-2022-ticket-sales-{self.environment}"
+
+
+class HttpSettings(CommonSettings):
+    """A process that answers HTTP."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(ge=1, le=65535, description="Port to listen on.")
+    http_threads: int = Field(64, ge=1, le=4096, description="Requests that one process works on at once.")
+    body_bytes_max: int = Field(65_536, ge=1024, le=16_777_216, description="Largest request body, bytes.")
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        "", description="Comma-separated origins that browsers may call from; empty: none."
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "", description="Comma-separated CIDRs whose X-Forwarded-For is believed."
+    )
+    service_token: SecretStr = Field(
+        min_length=16, description="Bearer token of the routes below /internal; 16 characters or more."
+    )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(settings: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """The settings from the environment; ends the process with exit code 2 when one is wrong."""
+    try:
+        return settings.model_validate(_values(settings, environ))
+    except ValidationError as error:
+        _give_up([_explain(settings, dict(problem)) for problem in error.errors()])
+    except OSError as error:
+        _give_up([f"{error.filename}: {error.strerror}"])
+
+
+def _values(settings: type[Settings], environ: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, field in settings.model_fields.items():
+        variable = name.upper()
+        if environ.get(variable, "") != "":
+            values[name] = environ[variable]
+        elif "SecretStr" in str(field.annotation) and environ.get(f"{variable}_FILE"):
+            values[name] = Path(environ[f"{variable}_FILE"]).read_text("utf-8").strip()
+    return values
+
+
+def _explain(settings: type[Settings], problem: dict[str, Any]) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    field = settings.model_fields.get(name)
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    what = "missing" if problem["type"] == "missing" else f"wrong: {problem['msg']}"
+    given = "" if problem["type"] == "missing" or secret else f" (given: {problem['input']!r})"
+    about = f" - {field.description}" if field is not None and field.description else ""
+    return f"{name.upper()} is {what}{given}{about}"
+
+
+def _give_up(problems: list[str]) -> NoReturn:
+    for problem in problems:
+        print(f"settings: {problem}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+    raise SystemExit(2)

@@ -1,0 +1,102 @@
+"""How the master list gets into the catalogue: descriptive fields are updated, counters never reset.
+
+A pool's first capacity counts from the beginning of the sales log. A later one counts for verdicts from the moment of
+the sales log's clock at which the organiser published it, so that a site that reads everything anew judges alike.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, text
+
+from shared.masterlist import MatchEntry, PoolEntry, parse_masterlist
+from shared.wire import RawRecord, Refused
+from shop.inventory import store
+from shop.inventory.apply import keep_refused, lock_position, move_position
+from shop.inventory.domain import Counters, Pool
+
+CAPACITIES_MAX = 1000
+
+
+def apply_masterlist(
+    connection: Connection, topic: str, partition: int, start: int, end: int, raw_records: Sequence[RawRecord]
+) -> int:
+    """Applies a batch of the master list's topic, exactly once; returns how many records were refused.
+
+    Raises `StalePosition` and changes nothing when the position is not `start`.
+    """
+    lock_position(connection, topic, partition, start)
+    refused = []
+    for raw in raw_records:
+        try:
+            for entry in parse_masterlist(raw.value):
+                apply_match(connection, entry, raw.timestamp_ms)
+        except Refused as reason:
+            refused.append((raw, reason))
+    if refused:
+        keep_refused(connection, topic, partition, refused)
+    move_position(connection, topic, partition, end, None)
+    return len(refused)
+
+
+def apply_match(connection: Connection, entry: MatchEntry, since_ms: int) -> None:
+    """Writes one match and its pools; `since_ms` is when the organiser published it."""
+    connection.execute(
+        text(
+            'INSERT INTO shop.matches (match_number, round_number, date_utc, location, home_team, away_team, "group")'
+            " VALUES (:match_number, :round_number, :date_utc, :location, :home_team, :away_team, :group)"
+            " ON CONFLICT (match_number) DO UPDATE SET round_number = excluded.round_number,"
+            " date_utc = excluded.date_utc, location = excluded.location, home_team = excluded.home_team,"
+            ' away_team = excluded.away_team, "group" = excluded."group"'
+        ),
+        {
+            "match_number": entry.match_number,
+            "round_number": entry.round_number,
+            "date_utc": entry.date_utc,
+            "location": entry.location,
+            "home_team": entry.home_team,
+            "away_team": entry.away_team,
+            "group": entry.group,
+        },
+    )
+    known = store.lock_pools(connection, [Pool(entry.match_number, pool.category) for pool in entry.pools])
+    for pool in entry.pools:
+        _apply_pool(connection, entry.match_number, pool, known, since_ms)
+
+
+def _apply_pool(
+    connection: Connection, match_number: int, entry: PoolEntry, known: dict[Pool, Counters], since_ms: int
+) -> None:
+    pool = Pool(match_number, entry.category)
+    counters = known.get(pool)
+    capacities = [(0, entry.capacity)] if counters is None else _changed(counters, entry.capacity, since_ms)
+    connection.execute(
+        text(
+            "INSERT INTO shop.pools (match_number, category, price, capacities)"
+            " VALUES (:match_number, :category, :price, CAST(:capacities AS jsonb))"
+            " ON CONFLICT (match_number, category) DO UPDATE"
+            " SET price = excluded.price, capacities = excluded.capacities"
+        ),
+        {
+            "match_number": match_number,
+            "category": entry.category,
+            "price": entry.price,
+            "capacities": orjson.dumps(capacities).decode(),
+        },
+    )
+
+
+def _changed(counters: Counters, capacity: int, since_ms: int) -> list[tuple[int, int]]:
+    if counters.capacity == capacity:
+        return counters.capacities
+    since = max(since_ms, counters.capacities[-1][0] + 1)
+    # The oldest changes are forgotten last: the first capacity is what a recount begins with.
+    kept = counters.capacities
+    if len(kept) >= CAPACITIES_MAX:
+        kept = [kept[0], *kept[2:]]
+    return [*kept, (since, capacity)]
+
+
+def has_matches(connection: Connection) -> bool:
+    """Whether the master list has brought any match yet."""
+    return bool(connection.execute(text("SELECT EXISTS (SELECT FROM shop.matches)")).scalar_one())

@@ -1,0 +1,32 @@
+"""Wiring of the consumer and its HTTP side, which share a process."""
+
+import threading
+from functools import partial
+
+from shared.database import Database
+from shared.http import HttpApp, create_http_app
+from shared.kafka.reader import LogReader
+from shop_consumer import routes
+from shop_consumer.consumer import Consumer
+from shop_consumer.handlers import Operations
+from shop_consumer.settings import ConsumerSettings
+
+
+def create_app(settings: ConsumerSettings) -> HttpApp:
+    """The service, with its consumer running."""
+    database = Database(settings, "shop-consumer")
+    federation = settings.federation()
+    consumer = Consumer(database, federation, settings)
+    operations = Operations(database, federation, partial(LogReader, settings, federation.topic), threading.Lock())
+    app = create_http_app(
+        "shop_consumer",
+        "Keeps the counters of every pool as the federation's log says.",
+        settings,
+        routes=[routes.routes],
+        wiring=operations,
+        readiness={"postgresql": database.ping, "kafka": consumer.check},
+        details=lambda: {"state": consumer.state, "partitions": consumer.lag()},
+    )
+    app.on_stop(consumer.stop)
+    consumer.start()
+    return app

@@ -1,0 +1,113 @@
+"""Use cases of the operator's side: refused records, replay, evidence, the recount."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection
+
+from shared.database import Database
+from shared.errors import DependencyUnavailable, MatchdayError, NotFound
+from shared.masterlist import parse_masterlist
+from shared.wire import Refused
+from shop.inventory import audit, catalogue
+from shop.inventory.apply import Federation, apply_side_record
+from shop.inventory.audit import RefusedRecord
+from shop_consumer.recount import Difference, OpenReader, Recount, recount
+
+
+class CountersDiffer(MatchdayError):
+    """The counters are not what the log says"""
+
+    code: ClassVar[str] = "counters_differ"
+    status: ClassVar[int] = 409
+
+
+class AlreadyReplayed(MatchdayError):
+    """The record has counted already"""
+
+    code: ClassVar[str] = "already_replayed"
+    status: ClassVar[int] = 409
+
+
+class StillRefused(MatchdayError):
+    """The record is refused again"""
+
+    code: ClassVar[str] = "still_refused"
+    status: ClassVar[int] = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What the use cases need; `one_recount` lets one recount run at a time, for it reads the whole log."""
+
+    database: Database
+    federation: Federation
+    open_reader: OpenReader
+    one_recount: threading.Lock
+
+
+def list_refused(
+    operations: Operations, after: int, limit: int, reason: str | None, replayed: bool | None
+) -> list[RefusedRecord]:
+    """Refused records, oldest first."""
+    with operations.database.transaction() as connection:
+        return audit.list_refused(connection, after, limit, reason=reason, replayed=replayed)
+
+
+def list_evidence(operations: Operations, after: int, limit: int, kind: str | None) -> Sequence[Any]:
+    """What was flagged in the log, oldest first."""
+    with operations.database.transaction() as connection:
+        return audit.list_evidence(connection, after, limit, kind)
+
+
+def replay(operations: Operations, refused_id: int) -> RefusedRecord:
+    """Applies a refused record now, once. Raises `NotFound`, `AlreadyReplayed`, `StillRefused`."""
+    with operations.database.transaction() as connection:
+        record = audit.lock_refused(connection, refused_id)
+        if record is None:
+            raise NotFound("there is no such refused record")
+        if record.replayed_at is not None:
+            raise AlreadyReplayed
+        try:
+            _apply(connection, operations.federation, record)
+        except Refused as why:
+            raise StillRefused(why.detail, reason=why.reason) from None
+        audit.mark_replayed(connection, refused_id)
+        replayed = audit.lock_refused(connection, refused_id)
+        assert replayed is not None
+        return replayed
+
+
+def _apply(connection: Connection, federation: Federation, record: RefusedRecord) -> None:
+    if record.topic == federation.topic:
+        apply_side_record(connection, federation, f"replay-{record.id}", record.value, record.headers)
+    else:
+        for entry in parse_masterlist(record.value):
+            catalogue.apply_match(connection, entry, record.timestamp_ms)
+
+
+def verify(operations: Operations) -> Recount:
+    """The recount. Raises `CountersDiffer` with every difference, `DependencyUnavailable` while another one runs."""
+    if not operations.one_recount.acquire(blocking=False):
+        raise DependencyUnavailable("a recount is running already", retry_after=5)
+    try:
+        result = recount(operations.database, operations.federation, operations.open_reader)
+    finally:
+        operations.one_recount.release()
+    if result.differences:
+        raise CountersDiffer(
+            f"{len(result.differences)} numbers differ", differences=[_difference(item) for item in result.differences]
+        )
+    return result
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "matchNumber": difference.pool.match_number,
+        "category": difference.pool.category,
+        "counter": difference.counter,
+        "stored": difference.stored,
+        "recounted": difference.recounted,
+    }

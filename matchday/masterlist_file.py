@@ -38,7 +38,8 @@ class WrongMasterlist(RunnerError):
     """The file is no master list; `problems` has one sentence for each error in it."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+        count = f"{len(problems)} errors" if len(problems) > 1 else "1 error"
+        super().__init__("\n".join([*problems, f"{count}: the file is refused"]))
         self.problems = problems
 
 
@@ -66,26 +67,18 @@ class JsonObject(dict[str, Any]):
 
 
 def whole(least: int, most: int) -> Rule:
-    return Rule(
-        f"a whole number from {least} to {most}", lambda value: type(value) is int and least <= value <= most
-    )
+    return Rule(f"a whole number from {least} to {most}", lambda value: type(value) is int and least <= value <= most)
 
 
 def is_text(value: Any) -> bool:
     return (
-        isinstance(value, str)
-        and value == value.strip()
-        and value.isprintable()
-        and 0 < len(value) <= TEXT_CHARS_MAX
+        isinstance(value, str) and value == value.strip() and value.isprintable() and 0 < len(value) <= TEXT_CHARS_MAX
     )
 
 
 def is_kick_off(value: Any) -> bool:
     try:
-        return (
-            isinstance(value, str)
-            and datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").isoformat() + "Z" == value
-        )
+        return isinstance(value, str) and datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").isoformat() + "Z" == value
     except ValueError:
         return False
 
@@ -105,9 +98,7 @@ MATCH_RULES = {
 AVAILABILITY_RULES = dict.fromkeys(CATEGORIES, OBJECT)
 POOL_RULES = {
     "available": whole(0, CAPACITY_MAX),
-    "pending": Rule(
-        "0, since nothing is on hold before the sale", lambda value: type(value) is int and value == 0
-    ),
+    "pending": Rule("0, since nothing is on hold before the sale", lambda value: type(value) is int and value == 0),
     "price": Rule(
         f"a number from 0 to {PRICE_MAX} with at most two decimals",
         lambda value: not isinstance(value, str) and price_of(value) is not None,
@@ -199,9 +190,7 @@ def _problems_in_object(document: JsonObject, rules: Mapping[str, Rule], pointer
         yield Problem(_below(pointer, name), "is given more than once")
     for name in document:
         if name not in rules:
-            yield Problem(
-                _below(pointer, name), "is not part of the format; strict partners refuse such a message"
-            )
+            yield Problem(_below(pointer, name), "is not part of the format; strict partners refuse such a message")
     for name, rule in rules.items():
         if name not in document:
             yield Problem(_below(pointer, name), f"is missing; must be {rule.expected}")

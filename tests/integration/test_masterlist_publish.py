@@ -29,7 +29,7 @@ def records(settings: KafkaSettings) -> Callable[[], list[RawRecord]]:
     def read_all() -> list[RawRecord]:
         with LogReader(settings, settings.masterlist_topic) as reader:
             start, end = reader.bounds()[0]
-            return [record for batch in reader.read(0, start, end) for record in batch]
+            return [record for batch, _ in reader.read(0, start, end) for record in batch]
 
     return read_all
 

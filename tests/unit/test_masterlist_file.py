@@ -196,6 +196,7 @@ def test_a_wrong_file_is_refused_by_the_command_before_any_broker_is_asked(write
     assert result.exit_code == 1
     assert result.stderr.count("is missing; must be") == 8
     assert result.stderr.startswith("Error: ")
+    assert result.stderr.endswith("8 errors: the file is refused\n")
 
 
 def test_another_price_is_published_with_a_warning(matches: list[Match], write: Any) -> None:

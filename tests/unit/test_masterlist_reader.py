@@ -169,9 +169,7 @@ def test_a_date_without_a_time_is_midnight() -> None:
     assert read(changed(dateUtc="2022-11-20"))[0].date_utc == datetime(2022, 11, 20, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("price", "expected"), [(75.5, "75.50"), ("75.25", "75.25"), ("75.500", "75.50"), (0, "0")]
-)
+@pytest.mark.parametrize(("price", "expected"), [(75.5, "75.50"), ("75.25", "75.25"), ("75.500", "75.50"), (0, "0")])
 def test_prices_have_up_to_two_decimals(price: Any, expected: str) -> None:
     assert read(with_pool(price=price))[0].pools[0].price == Decimal(expected)
 

@@ -23,7 +23,9 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 # user:password@ in addresses, bearer credentials, Stripe's keys.
-_SECRET_TEXT = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)|(?<=[Bb]earer )[\w.~+/=-]+|\b[rsw]h?[ks]?_(?:live|test)_\w+")
+_SECRET_TEXT = re.compile(
+    r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)|(?<=[Bb]earer )[\w.~+/=-]+|\b(?:[rs]k_(?:live|test)|whsec)_\w+"
+)
 _LONGEST_VALUE = 4000
 
 EventDict = MutableMapping[str, Any]
@@ -98,7 +100,7 @@ def _names_a_secret(name: str) -> bool:
 
 def _hidden_text(text: str) -> str:
     # Most texts are short and plain; looking for the marks first is ten times cheaper than the pattern.
-    if "://" in text or "earer " in text or "_live_" in text or "_test_" in text:
+    if "://" in text or "earer " in text or "k_live_" in text or "k_test_" in text or "whsec_" in text:
         return _SECRET_TEXT.sub(HIDDEN, text)
     return text
 

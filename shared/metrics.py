@@ -27,6 +27,12 @@ HTTP_QUIET_CONNECTIONS = Counter(
 STREAM_VIEWERS = Gauge("matchday_stream_viewers", "Open streams of availability.")
 SNAPSHOT_SECONDS = Histogram("matchday_snapshot_seconds", "Time to read the matches' snapshot.", buckets=_SECONDS)
 
+# The log
+LOG_RECORDS = Counter("matchday_log_records_total", "Records of the sales log applied or refused.")
+LOG_REFUSED = Counter("matchday_log_refused_total", "Records of the sales log refused.", ["reason"])
+LOG_EVIDENCE = Counter("matchday_log_evidence_total", "Things in the log that an operator should know.", ["kind"])
+LOG_BATCH_SECONDS = Histogram("matchday_log_batch_seconds", "Time to apply one batch of the log.", buckets=_SECONDS)
+
 
 def exposition() -> tuple[bytes, str]:
     """All metrics of this process as Prometheus reads them, and the media type."""

@@ -91,14 +91,13 @@ class HttpApp(Flask):
         self.parts: list[Routes] = []
         self._cors = Cors(settings.cors_origins)
         self._guard = ServiceTokenGuard(settings.service_token)
-        self._bodies = BodyReader(settings.http_threads * 3 // 4)
+        self._bodies = BodyReader(settings.http_threads * 3 // 4, settings.body_bytes_max)
         self._client = ClientAddress(settings.trusted_proxies)
         self._on_stop: list[Callable[[], None]] = []
         self._count = _RequestMetrics()
         self._debug = settings.log_level == "debug"
         self._document: dict[str, Any] | None = None
         self._page: str | None = None
-        self.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
         # Another spelling of an address is another address: no redirects.
         self.url_map.strict_slashes = True
         self.url_map.merge_slashes = False

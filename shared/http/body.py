@@ -1,13 +1,13 @@
 """Reading a JSON body so that nothing ambiguous, oversized or endless gets past the door."""
 
 import json
+import re
 import threading
 from typing import Any, TypeVar
 
 import orjson
 from flask import request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared.errors import (
     BadRequest,
@@ -24,6 +24,8 @@ M = TypeVar("M", bound=BaseModel)
 
 DEPTH_MAX = 64
 SLOT_SECONDS_MAX = 2.0
+WHOLE_MAX = 2**53
+_FRACTION = re.compile(rb"[0-9][.eE]")
 _NUL = b"\\u0000"
 
 
@@ -38,13 +40,20 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object_without_duplicates)
+def _number(text: str) -> float | int:
+    # JSON knows one kind of number: 2.0 is as whole as 2, and JSON Schema says so too.
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= WHOLE_MAX else value
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object_without_duplicates, parse_float=_number)
 
 
 class BodyReader:
     """Reads bodies on at most so many threads at once, so that slow senders leave some for everybody else."""
 
-    def __init__(self, readers_max: int) -> None:
+    def __init__(self, readers_max: int, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
         self._slots = threading.BoundedSemaphore(max(1, readers_max))
 
     def read_json(self, model: type[M]) -> M:
@@ -57,22 +66,41 @@ class BodyReader:
         if not self._slots.acquire(timeout=SLOT_SECONDS_MAX):
             raise Overloaded("too many bodies are being received")
         try:
-            return read_bytes()
+            return read_bytes(self._bytes_max)
         finally:
             self._slots.release()
 
 
-def read_bytes() -> bytes:
-    """The request's raw body. Raises `BodyTooLarge` by its declared or its real length, `BadRequest` when cut off."""
-    try:
-        raw = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise BodyTooLarge(f"at most {request.max_content_length} bytes are taken") from None
-    except (ClientDisconnected, OSError):
-        raise BadRequest("the body ended early") from None
-    if request.content_length is not None and len(raw) < request.content_length:
+def read_bytes(bytes_max: int) -> bytes:
+    """The request's raw body.
+
+    Raises `BodyTooLarge` by its declared length or, when it comes in chunks, by its real one, and `BadRequest`
+    when it ended early. Werkzeug's own reader would cut a long chunked body off and say nothing.
+    """
+    environ = request.environ
+    declared = environ.get("CONTENT_LENGTH") or ("" if environ.get("wsgi.input_terminated") else "0")
+    if declared and not (declared.isascii() and declared.isdigit()):
+        raise BadRequest("the Content-Length is not a number")
+    expected = int(declared) if declared else bytes_max + 1
+    if declared and expected > bytes_max:
+        raise BodyTooLarge(f"at most {bytes_max} bytes are taken")
+    raw = _read(environ["wsgi.input"], expected)
+    if declared and len(raw) < expected:
         raise BadRequest("the body ended early")
+    if len(raw) > bytes_max:
+        raise BodyTooLarge(f"at most {bytes_max} bytes are taken")
     return raw
+
+
+def _read(stream: Any, size: int) -> bytes:
+    pieces: list[bytes] = []
+    try:
+        while size > 0 and (piece := stream.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+    except (OSError, ValueError):
+        raise BadRequest("the body ended early") from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def parse_json(model: type[M], raw: bytes) -> M:
@@ -82,6 +110,8 @@ def parse_json(model: type[M], raw: bytes) -> M:
         raise ValidationFailed("the body must be a JSON object", errors=[_whole("must be a JSON object")])
     if _NUL in raw:
         _refuse_nul(document)
+    if _FRACTION.search(raw):
+        raw = orjson.dumps(document)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -95,7 +125,7 @@ def strict_json(raw: bytes) -> Any:
         document = orjson.loads(raw)
         if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:
             _refuse_depth(document)
-        _decoder.decode(raw.decode())
+        document = _decoder.decode(raw.decode())
     except orjson.JSONDecodeError as error:
         raise MalformedJson(f"{error.msg}: line {error.lineno} column {error.colno}") from None
     except _Duplicate:

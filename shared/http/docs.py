@@ -154,11 +154,13 @@ def _schema(schema: Json) -> str:
 
 def _codes(document: Json) -> Iterable[str]:
     """Each error code: the target of a problem's `type`."""
-    examples: dict[str, Json] = {}
+    responses = list(document["components"]["responses"].values())
     for _, _, operation in _operations(document):
-        for response in operation["responses"].values():
-            for content in response.get("content", {}).values():
-                examples |= content.get("examples", {})
+        responses += operation["responses"].values()
+    examples: dict[str, Json] = {}
+    for response in responses:
+        for content in response.get("content", {}).values():
+            examples |= content.get("examples", {})
     yield "<h2>Errors</h2><p>Every failure is a problem document (RFC 9457); its <code>type</code> leads here.</p>"
     for code, example in sorted(examples.items()):
         value = json.dumps(example["value"], indent=2, ensure_ascii=False)

@@ -17,7 +17,12 @@ from shared.http.routes import JSON, Answer, Endpoint, Routes
 REF = "#/components/schemas/{model}"
 ACCESS_TOKEN = "accessToken"  # noqa: S105 - the name of a scheme
 
+NO_NUL = r"^[^\x00]*$"
+
 Json = dict[str, Any]
+
+# How requests fail that belong to no operation.
+NO_OPERATION = (errors.NotFound, errors.MethodNotAllowed)
 
 
 class ViolationModel(AnswerModel):
@@ -57,7 +62,11 @@ def document(name: str, description: str, parts: Sequence[Routes], endpoints: Se
         "servers": [{"url": "/"}],
         "tags": [{"name": part.tag, "description": part.description} for part in parts],
         "paths": paths,
-        "components": {"schemas": schemas.components, "securitySchemes": _security_schemes(endpoints)},
+        "components": {
+            "schemas": schemas.components,
+            "responses": {kind.__name__: _problem(kind.status, [kind], "/nothing") for kind in NO_OPERATION},
+            "securitySchemes": _security_schemes(endpoints),
+        },
     }
 
 
@@ -73,7 +82,7 @@ class _Schemas:
                 if answer.model is not None:
                     wanted[(answer.model, "serialization")] = None
         self._refs, definitions = models_json_schema(list(wanted), by_alias=True, ref_template=REF)
-        self.components: Json = dict(sorted(definitions.get("$defs", {}).items()))
+        self.components: Json = dict(sorted(_no_nul(definitions.get("$defs", {})).items()))
 
     def body(self, model: type[BaseModel]) -> Json:
         return self._refs[(model, "validation")]
@@ -84,8 +93,20 @@ class _Schemas:
     def fields(self, model: type[BaseModel]) -> tuple[Json, list[str]]:
         """Properties of a query or header model, and which are required."""
         schema = model.model_json_schema(by_alias=True, ref_template=REF)
-        self.components.update(schema.get("$defs", {}))
+        self.components.update(_no_nul(schema.get("$defs", {})))
         return schema.get("properties", {}), schema.get("required", [])
+
+
+def _no_nul(schema: Any) -> Any:
+    """The schema with the rule that holds for every text: no NUL, since PostgreSQL cannot store it."""
+    if isinstance(schema, list):
+        return [_no_nul(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _no_nul(value) for key, value in schema.items()}
+    if schema.get("type") == "string" and not schema.keys() & {"pattern", "format", "enum", "const"}:
+        schema["pattern"] = NO_NUL
+    return schema
 
 
 def _operation(endpoint: Endpoint, schemas: _Schemas) -> Json:
@@ -121,7 +142,7 @@ def _path_parameter(endpoint: Endpoint, variable: str) -> Json:
 
 
 def _parameter(place: str, name: str, schema: Json, required: bool) -> Json:
-    schema = _without_null(schema)
+    schema = _no_nul(_without_null(schema))
     parameter: Json = {"name": name, "in": place, "required": required, "schema": schema}
     if "description" in schema:
         parameter["description"] = schema.pop("description")

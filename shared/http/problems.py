@@ -1,5 +1,7 @@
 """Every failure as problem+json (RFC 9457), with one place that knows how each looks."""
 
+from urllib.parse import quote
+
 import orjson
 import structlog
 from flask import Response, request
@@ -9,6 +11,7 @@ from shared import errors, tracing
 
 log = structlog.get_logger(__name__)
 
+_PATH_SAFE = "/:@!$&'()*+,;=~"  # besides letters, digits, "_", ".", "-"
 PROBLEM_TYPE = "application/problem+json"
 _BY_STATUS: dict[int, type[errors.MatchdayError]] = {
     401: errors.Unauthenticated,
@@ -48,7 +51,7 @@ def problem_response(error: errors.MatchdayError) -> Response:
         "title": error.title(),
         "status": error.status,
         "detail": error.detail or error.title(),
-        "instance": request.path,
+        "instance": quote(request.path, safe=_PATH_SAFE),
         "code": error.code,
         "requestId": tracing.request_id(),
     }

@@ -48,11 +48,12 @@ class Route:
     answers: Mapping[int, Answer]
     raises: tuple[type[errors.MatchdayError], ...]
     bearer: Literal["required", "optional"] | None = None
+    operator: bool = False
 
     @property
     def internal(self) -> bool:
-        """Whether only our own services may call it."""
-        return self.path.startswith("/internal/")
+        """Whether only our own services and the operator may call it."""
+        return self.operator or self.path.startswith("/internal/")
 
     @property
     def variables(self) -> list[str]:
@@ -106,11 +107,12 @@ class Routes:
         also: Mapping[int, Answer] | None = None,
         raises: Sequence[type[errors.MatchdayError]] = (),
         bearer: Literal["required", "optional"] | None = None,
+        operator: bool = False,
     ) -> Callable[[F], F]:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
 
-        `bearer` only documents that the handler reads a bearer token; routes below /internal are guarded
-        by the app itself.
+        `bearer` only documents that the handler reads a bearer token; routes below /internal, and those for the
+        `operator`, are guarded with the service token by the app itself.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
         by themselves. The handler's docstring becomes the documentation: first line, then the rest.
@@ -119,7 +121,7 @@ class Routes:
 
         def declare(handler: F) -> F:
             answers = {status: usual, **(also or {})}
-            self.routes.append(Route(method, path, handler, self.tag, answers, tuple(raises), bearer))
+            self.routes.append(Route(method, path, handler, self.tag, answers, tuple(raises), bearer, operator))
             return handler
 
         return declare
@@ -140,6 +142,7 @@ class Endpoint:
         self._bodies = bodies
         self.hints = typing.get_type_hints(route.handler, include_extras=True)
         self.parameters = list(inspect.signature(route.handler).parameters)
+        self._check_parameters()
         self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
         self.body = self._model("body")
         self.query = self._model("query")
@@ -147,7 +150,6 @@ class Endpoint:
         self._query = TextFields(self.query, "parameter") if self.query else None
         self._headers = TextFields(self.headers, "header") if self.headers else None
         self._path = [self._path_reader(variable) for variable in route.variables]
-        self._check_parameters()
 
     def path_annotation(self, variable: str) -> Any:
         """The declared type of a path variable."""

@@ -4,8 +4,10 @@ Run as a process of its own (`python -m matchday.broker_setup`), settings from t
 """
 
 import asyncio
+import logging
 import os
 import sys
+import time
 
 from aiokafka.errors import KafkaError
 
@@ -16,8 +18,8 @@ from matchday.topics import create_topics, is_empty
 from shared.kafka.client import client_options
 from shared.settings import KafkaSettings, load
 
-CONNECT_ATTEMPTS_MAX = 20
-CONNECT_PAUSE_SECONDS = 0.5
+CONNECT_SECONDS = 45.0
+CONNECT_PAUSE_SECONDS = 0.2
 DEFAULT_MASTERLIST = "world-cup-2022"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -44,17 +46,20 @@ async def prepare_topics(settings: KafkaSettings) -> bool:
 
 
 async def _patiently(settings: KafkaSettings, client: dict[str, object], names: list[str]) -> list[str]:
-    problem: Exception | None = None
-    for _ in range(CONNECT_ATTEMPTS_MAX):
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
         try:
             return await create_topics(client, names)
         except (KafkaError, OSError) as error:
-            problem = error
+            if time.monotonic() > deadline:
+                servers = settings.kafka_bootstrap_servers
+                raise RunnerError(f"KAFKA_BOOTSTRAP_SERVERS: cannot work with {servers}: {error!r}") from error
             await asyncio.sleep(CONNECT_PAUSE_SECONDS)
-    raise RunnerError(f"KAFKA_BOOTSTRAP_SERVERS: no use of the broker {settings.kafka_bootstrap_servers}: {problem!r}")
 
 
 def main() -> int:
+    # aiokafka reports each attempt on a broker that is still starting; the last problem is told below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = load(KafkaSettings)
     try:
         organiser = is_organiser(settings.kafka_bootstrap_servers, os.environ.get("ORGANISER"))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-VAR = CHECKOUT / "var"
+VAR = Path(os.environ.get("MATCHDAY_VAR") or CHECKOUT / "var").absolute()
 
 
 def cache_directory() -> Path:

@@ -41,14 +41,22 @@ def free_port() -> int:
 
 def owner(port: int) -> str:
     """A few words on the process that listens on `port`, as far as this user may know."""
-    for process in psutil.process_iter(["name"]):
+    for process in psutil.process_iter():
         try:
             connections = process.net_connections(kind="tcp")
         except (psutil.Error, OSError):
             continue
         if any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections):
-            return f"process {process.pid} ({process.info['name']})"
+            return f"process {process.pid} ({_command(process)})"
     return "another process"
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        words = process.cmdline() or [process.name()]
+    except psutil.Error:
+        return "of another user"
+    return " ".join([words[0].rpartition("/")[2], *words[1:3]])[:60]
 
 
 def require_free(ports: Iterable[tuple[str, int]]) -> None:

@@ -9,16 +9,19 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 RUN_VARIABLE = "MATCHDAY_RUN"
 LOG_BYTES_MAX = 20_000_000
+RECORD_BYTES_MAX = 100_000
 REAP_SECONDS = 15.0
 
 
@@ -53,6 +56,7 @@ class Run:
     def __init__(self, directory: Path, identity: str | None = None) -> None:
         self.directory = directory
         self.identity = identity or secrets.token_hex(8)
+        self._lock = threading.Lock()
         self._record = directory / "processes.jsonl"
 
     @classmethod
@@ -76,7 +80,8 @@ class Run:
         """Start a process in a session of its own, its output appended to `log`; `user` is (uid, gid)."""
         env = {**(os.environ if environment is None else environment), RUN_VARIABLE: self.identity}
         demotion = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
-        rotate(log)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        bound(log)
         with log.open("ab") as output:
             process = subprocess.Popen(  # type: ignore[call-overload]
                 [str(part) for part in argv],
@@ -88,24 +93,38 @@ class Run:
                 env=env,
                 **demotion,
             )
-        self._write_down(process.pid, stop_signal)
+        try:
+            self._write_down(Recorded(process.pid, start_time(process.pid) or 0.0, int(stop_signal)))
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
         return process  # type: ignore[no-any-return]
 
-    def _write_down(self, pid: int, stop_signal: int) -> None:
-        line = json.dumps({"pid": pid, "started": start_time(pid) or 0.0, "stop_signal": int(stop_signal)})
-        with self._record.open("a", encoding="utf-8") as record:
-            record.write(line + "\n")
+    def _write_down(self, process: "Recorded") -> None:
+        with self._lock:
+            if self._record.stat().st_size > RECORD_BYTES_MAX:
+                self._forget_the_dead()
+            with self._record.open("a", encoding="utf-8") as record:
+                record.write(json.dumps(asdict(process)) + "\n")
+
+    def _forget_the_dead(self) -> None:
+        first, *others = self._record.read_text("utf-8").splitlines(keepends=True)
+        alive = [line for line in others if Recorded(**json.loads(line)).find() is not None]
+        unfinished = self._record.with_suffix(".unfinished")
+        unfinished.write_text(first + "".join(alive), "utf-8")
+        unfinished.replace(self._record)
 
     def end(self) -> None:
         """Forget the record; call it when every process of the run has ended."""
         self._record.unlink(missing_ok=True)
 
 
-def rotate(log: Path) -> None:
-    """Keep a log and one older copy, each of a bounded size."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+def bound(log: Path) -> None:
+    """Keep a log and one older part of it; works while a process appends to it."""
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        log.replace(log.with_suffix(log.suffix + ".1"))
+        shutil.copyfile(log, log.with_suffix(log.suffix + ".1"))
+        os.truncate(log, 0)
 
 
 def leftovers(directory: Path) -> list[Recorded]:

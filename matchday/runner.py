@@ -1,6 +1,8 @@
 """`up`: starts a site in the foreground and keeps it running until it is told to stop."""
 
+import contextlib
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from matchday.parallel import side_by_side
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port, is_free, require_free
 from matchday.processes import ProcessSpec, SiteProcess, present
-from matchday.run import Run, reap
+from matchday.run import Run, bound, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
 from matchday.servers.base import last_line
 from matchday.site import Document, Site, address_of, without_password
@@ -27,6 +29,7 @@ SETUP_SECONDS = 120.0
 READY_SECONDS = 300.0
 READY_POLL_SECONDS = 0.1
 EXPLAIN_EVERY_SECONDS = 5.0
+LOGS_CHECKED_SECONDS = 60.0
 DEATHS_AT_START_MAX = 3
 
 S = TypeVar("S", bound=Server)
@@ -59,7 +62,7 @@ class Runner:
             self._start_processes(specs)
             self._wait_ready()
             self._announce()
-            self.stop.wait()
+            self._stay()
         except StopRequested:
             pass
         finally:
@@ -80,25 +83,30 @@ class Runner:
         side_by_side([self._bring_up_postgres, self._bring_up_valkey, self._bring_up_kafka], self.stop)
 
     def _bring_up_postgres(self) -> None:
-        server = self._embedded(Postgres)
+        server = self._launch(Postgres)
         self._use("postgres", server.url() if server else None)
-        self._set_up("migrations", "matchday.migrate")
+        self._await(server)
+        self._follow("migrations", self._begin_set_up("migrations", "matchday.migrate"))
 
     def _bring_up_valkey(self) -> None:
-        server = self._embedded(Valkey)
+        server = self._launch(Valkey)
         self._use("valkey", server.url if server else None)
+        self._await(server)
 
     def _bring_up_kafka(self) -> None:
-        server = self._embedded(Kafka)
+        server = self._launch(Kafka)
         self._use("kafka", server.bootstrap_servers if server else None)
-        self._set_up("topics", "matchday.broker_setup")
+        # It loads while the broker starts, and waits for it.
+        set_up = self._begin_set_up("topics", "matchday.broker_setup")
+        self._await(server)
+        self._follow("topics", set_up)
 
     def _use(self, name: str, embedded: str | None) -> None:
         variable = GIVEN_BY[name]
         self.addresses[variable] = embedded or self.site.given[variable]
 
-    def _embedded(self, kind: type[S]) -> S | None:
-        """The running server of this site; None when the operator has given the address of another."""
+    def _launch(self, kind: type[S]) -> S | None:
+        """This site's own server, started; None when the operator has given the address of another."""
         name = kind.name
         if self.site.given.get(GIVEN_BY[name]):
             self.console.say(name, f"uses {without_password(self.site.given[GIVEN_BY[name]])}")
@@ -113,10 +121,14 @@ class Runner:
         )
         server.prepare()
         self.stop.check()
-        supervised = self.supervisor.start("servers", server)
-        server.wait_ready(given_up=lambda: supervised.restarts >= DEATHS_AT_START_MAX)
-        self.console.say(name, f"ready on {server.address}")
+        self.supervisor.start("servers", server)
         return server
+
+    def _await(self, server: Server | None) -> None:
+        if server is not None:
+            supervised = self.supervisor.find(server.name)
+            server.wait_ready(given_up=lambda: supervised.restarts >= DEATHS_AT_START_MAX)
+            self.console.say(server.name, f"ready on {server.address}")
 
     def _server_port(self, name: str) -> int:
         wanted = SERVER_PORTS[name] + self.site.port_offset
@@ -126,15 +138,14 @@ class Runner:
         self.console.say(name, f"port {wanted} is in use, takes {other}")
         return other
 
-    def _set_up(self, name: str, module: str) -> None:
+    def _begin_set_up(self, name: str, module: str) -> subprocess.Popen[bytes]:
         log = self.site.log(name)
         log.unlink(missing_ok=True)
-        process = self._run.spawn(
-            [sys.executable, "-m", module],
-            log,
-            environment=self.site.environment(self.addresses),
-            directory=CHECKOUT,
-        )
+        environment = self.site.environment(self.addresses)
+        return self._run.spawn([sys.executable, "-m", module], log, environment=environment, directory=CHECKOUT)
+
+    def _follow(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        log = self.site.log(name)
         if finish(process, SETUP_SECONDS, self.stop) != 0:
             raise RunnerError(f"{name}: {last_line(log)} (see {log})")
         self.console.say(name, "done")
@@ -173,6 +184,12 @@ class Runner:
             self.console.say(status.name, f"ready on http://{status.address}" if status.address else "runs")
         self.console.say("matchday", f"site {self.site.name} is up; ctrl-C or `make down` stops it")
 
+    def _stay(self) -> None:
+        while not self.stop.wait(LOGS_CHECKED_SECONDS):
+            for log in self.site.logs.glob("*.log"):
+                with contextlib.suppress(OSError):
+                    bound(log)
+
     def _shut_down(self) -> None:
         self._state = "stopping"
         if self.supervisor.members("servers") or self.supervisor.members("processes"):
@@ -190,16 +207,20 @@ class Runner:
         processes = [member.status() for member in self.supervisor.members("processes")]
         if self._state == "stopping" or len(processes) < len(present()):
             return
-        self._document.write(
-            {
-                "site": self.site.name,
-                "state": self._state,
-                "processes": [as_json(status) for status in processes],
-                "servers": {name: self._server_json(name) for name in GIVEN_BY},
-                "addresses": {name: without_password(url) for name, url in self.addresses.items()},
-                "serviceTokenFile": str(self.site.service_token_file),
-            }
-        )
+        try:
+            self._document.write(self._content(processes))
+        except OSError as error:
+            self.console.say("matchday", f"cannot write {self.site.document}: {error}")
+
+    def _content(self, processes: Sequence[Status]) -> dict[str, Any]:
+        return {
+            "site": self.site.name,
+            "state": self._state,
+            "processes": [as_json(status) for status in processes],
+            "servers": {name: self._server_json(name) for name in GIVEN_BY},
+            "addresses": {name: without_password(url) for name, url in self.addresses.items()},
+            "serviceTokenFile": str(self.site.service_token_file),
+        }
 
     def _server_json(self, name: str) -> dict[str, Any]:
         for member in self.supervisor.members("servers"):

@@ -21,7 +21,16 @@ from matchday.run import start_time
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 PORT_OFFSET_MAX = 40_000
 SECRETS = {"SERVICE_TOKEN": "service-token", "TOKEN_SECRET": "token-secret"}
-NOT_FOR_CHILDREN = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR", "PORT", "HOST")
+NOT_FOR_CHILDREN = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKE_TERMOUT",
+    "MAKE_TERMERR",
+    "PORT",
+    "HOST",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Response, request
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from shared import errors, tracing
 from shared.http import (
@@ -175,7 +175,7 @@ def raw() -> Response:
 
 
 def example_settings(**given: Any) -> HttpSettings:
-    return HttpSettings(port=given.pop("port", 1), service_token=SERVICE_TOKEN, **given)
+    return HttpSettings(port=given.pop("port", 1), service_token=SecretStr(SERVICE_TOKEN), **given)
 
 
 def example_app(

@@ -1,5 +1,6 @@
 """Reading requests strictly: what is refused, with which code, and where it is wrong."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from shared.errors import MalformedJson, MatchdayError, ValidationFailed
+from shared.errors import MalformedJson, ValidationFailed
 from shared.http.body import DEPTH_MAX, parse_json, strict_json
 from shared.http.validation import json_pointer
 from tests.example_service import NewOrder, Wiring, example_app, example_settings
@@ -287,18 +288,14 @@ def test_all_other_json_is_read_as_python_reads_it(document: Any) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_either_read_or_refused_clearly(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(MalformedJson, ValidationFailed):
         parse_json(NewOrder, raw)
-    except MatchdayError as error:
-        assert isinstance(error, MalformedJson | ValidationFailed)
 
 
 @given(st.dictionaries(st.sampled_from(["matchNumber", "quantity", "buyer", "colour", "weight"]), JSON))
 def test_any_object_is_either_read_or_refused_clearly(document: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(ValidationFailed):
         parse_json(NewOrder, json.dumps(document).encode())
-    except ValidationFailed as error:
-        assert error.errors
 
 
 def test_nesting_within_the_limit_is_taken() -> None:

@@ -146,7 +146,8 @@ class _Fold:
         """Whether a record with our client id is from us, now or before the database was lost."""
         if record.timestamp_ms is not None and record.offset < self.state.birth_offset.get(record.partition, 0):
             return True
-        return any(self._sale(record.message, counters) is not None for counters, _ in lines)
+        known = [self._sale(record.message, counters) for counters, _ in lines]
+        return any(sale is not None and sale.follows is not Follows.NOTHING for sale in known)
 
     def _follows(self, record: LogRecord) -> Follows:
         own = record.message.client_id == self.rules.client_id

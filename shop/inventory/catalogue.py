@@ -1,7 +1,8 @@
 """How the master list gets into the catalogue: descriptive fields are updated, counters never reset.
 
-A pool's first capacity counts from the beginning of the sales log. A later one counts for verdicts from the moment of
-the sales log's clock at which the organiser published it, so that a site that reads everything anew judges alike.
+A pool's first capacity counts from the beginning of the sales log. Buyers see a later one at once; verdicts count it
+from a fixed time after its publication, by the sales log's clock. So every site has read it before the first record
+that it counts for, and a site that reads everything anew judges alike.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from shop.inventory.apply import keep_refused, lock_position, move_position
 from shop.inventory.domain import Counters, Pool
 
 CAPACITIES_MAX = 1000
+CAPACITY_DELAY_MS = 10_000
 
 
 def apply_masterlist(
@@ -89,7 +91,7 @@ def _apply_pool(
 def _changed(counters: Counters, capacity: int, since_ms: int) -> list[tuple[int, int]]:
     if counters.capacity == capacity:
         return counters.capacities
-    since = max(since_ms, counters.capacities[-1][0] + 1)
+    since = max(since_ms + CAPACITY_DELAY_MS, counters.capacities[-1][0] + 1)
     # The oldest changes are forgotten last: the first capacity is what a recount begins with.
     kept = counters.capacities
     if len(kept) >= CAPACITIES_MAX:

@@ -7,7 +7,6 @@ the same at every site, since it depends on the bytes alone.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -54,8 +53,7 @@ class Refused(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Tickets of one category; `price` is what the sender wrote (major units a ticket), None when it wrote none."""
 
     category: int
@@ -63,8 +61,7 @@ class Line:
     price: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TicketMessage:
+class TicketMessage(NamedTuple):
     """One understood record. Lines name each category once; the message counts whole or not at all."""
 
     action: Action
@@ -145,7 +142,7 @@ def _action(meta: Any) -> Action:
 def _match_number(value: Any) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 7:
         value = int(value)
-    number = whole_number(value)
+    number = value if type(value) is int else whole_number(value)
     if number is None or not 0 < number <= MATCH_NUMBER_MAX:
         raise Refused("bad_match_number", f"body.matchNumber is {str(value)[:40]!r}")
     return number
@@ -169,13 +166,14 @@ def _lines(tickets: Any, quantity_max: int) -> tuple[Line, ...]:
 def _line(ticket: Any, quantity_max: int) -> Line:
     if not isinstance(ticket, dict):
         raise Refused("bad_tickets", "a ticket is not an object")
-    quantity = whole_number(ticket.get("quantity"))
+    # The plain int comes first: this is run for every record of the log.
+    quantity = given if type(given := ticket.get("quantity")) is int else whole_number(given)
     if quantity is None or not 0 < quantity <= quantity_max:
-        given = str(ticket.get("quantity"))[:40]
-        raise Refused("bad_quantity", f"quantity is {given!r}, expected a whole number from 1 to {quantity_max}")
-    category = whole_number(ticket.get("category"))
+        wanted = f"a whole number from 1 to {quantity_max}"
+        raise Refused("bad_quantity", f"quantity is {str(given)[:40]!r}, expected {wanted}")
+    category = given if type(given := ticket.get("category")) is int else whole_number(given)
     if category is None:
-        raise Refused("unknown_category", f"category is {str(ticket.get('category'))[:40]!r}")
+        raise Refused("unknown_category", f"category is {str(given)[:40]!r}")
     price = ticket.get("price")
     return Line(category, quantity, price if type(price) in (int, float) else None)
 

@@ -7,6 +7,7 @@ has outlived are released, then the record itself is judged.
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from shared.wire import Action, Line, Refused, TicketMessage
 from shop.inventory.domain import (
@@ -33,8 +34,7 @@ class Rules:
     hold_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(NamedTuple):
     """An understood record at its place in the log.
 
     A side record (handed in by HTTP, or replayed) has no timestamp of the log and leaves the log's clock alone.
@@ -46,8 +46,7 @@ class LogRecord:
     message: TicketMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A record refused for its form: it moves the log's clock and nothing else."""
 
     partition: int

@@ -58,8 +58,12 @@ class BodyReader:
 
     def read_json(self, model: type[M]) -> M:
         """The request's body as the model; a clear 4xx otherwise, or `Overloaded`."""
+        return parse_json(model, self.read_json_bytes())
+
+    def read_json_bytes(self) -> bytes:
+        """The request's body, said to be JSON but not looked at."""
         _check_media_type(request.environ.get("CONTENT_TYPE", ""))
-        return parse_json(model, self.read())
+        return self.read()
 
     def read(self) -> bytes:
         """The request's raw body."""

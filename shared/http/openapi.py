@@ -121,9 +121,9 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> Json:
         "responses": _responses(endpoint, schemas),
         "security": _security(endpoint),
     }
-    if endpoint.body is not None:
-        content = {JSON: {"schema": schemas.body(endpoint.body)}}
-        operation["requestBody"] = {"required": True, "content": content}
+    body = endpoint.route.body_schema if endpoint.body is None else schemas.body(endpoint.body)
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": dict(body)}}}
     return {key: value for key, value in operation.items() if value or key == "responses"}
 
 
@@ -176,7 +176,7 @@ def errors_of(endpoint: Endpoint) -> list[type[errors.MatchdayError]]:
         found.append(errors.Unauthenticated)
     if endpoint.route.variables:
         found.append(errors.NotFound)
-    if endpoint.body is not None:
+    if endpoint.body is not None or endpoint.takes_bytes:
         found += [errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.Overloaded]
     return list({kind.code: kind for kind in (*found, *endpoint.route.raises)}.values())
 

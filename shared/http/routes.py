@@ -49,6 +49,7 @@ class Route:
     raises: tuple[type[errors.MatchdayError], ...]
     bearer: Literal["required", "optional"] | None = None
     operator: bool = False
+    body_schema: Mapping[str, Any] | None = None
 
     @property
     def internal(self) -> bool:
@@ -108,11 +109,13 @@ class Routes:
         raises: Sequence[type[errors.MatchdayError]] = (),
         bearer: Literal["required", "optional"] | None = None,
         operator: bool = False,
+        body_schema: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
 
         `bearer` only documents that the handler reads a bearer token; routes below /internal, and those for the
-        `operator`, are guarded with the service token by the app itself.
+        `operator`, are guarded with the service token by the app itself. `body_schema` documents a body that
+        the handler takes as bytes, to read it in a more liberal way of its own.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
         by themselves. The handler's docstring becomes the documentation: first line, then the rest.
@@ -121,7 +124,9 @@ class Routes:
 
         def declare(handler: F) -> F:
             answers = {status: usual, **(also or {})}
-            self.routes.append(Route(method, path, handler, self.tag, answers, tuple(raises), bearer, operator))
+            self.routes.append(
+                Route(method, path, handler, self.tag, answers, tuple(raises), bearer, operator, body_schema)
+            )
             return handler
 
         return declare
@@ -144,7 +149,8 @@ class Endpoint:
         self.parameters = list(inspect.signature(route.handler).parameters)
         self._check_parameters()
         self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
-        self.body = self._model("body")
+        self.takes_bytes = self.hints.get("body") is bytes
+        self.body = None if self.takes_bytes else self._model("body")
         self.query = self._model("query")
         self.headers = self._model("headers")
         self._query = TextFields(self.query, "parameter") if self.query else None
@@ -171,6 +177,8 @@ class Endpoint:
             arguments["headers"] = self._headers.from_environ(request.environ)
         if self.body is not None:
             arguments["body"] = self._bodies.read_json(self.body)
+        elif self.takes_bytes:
+            arguments["body"] = self._bodies.read_json_bytes()
         result = self.route.handler(**arguments)
         return result if isinstance(result, Response) else json_answer(result, self.route.success)
 

@@ -1,0 +1,38 @@
+"""Wiring of the shop."""
+
+from functools import partial
+
+from shared.database import Database
+from shared.http import HttpApp, create_http_app
+from shop import handlers, routes
+from shop.routes import Wiring
+from shop.schemas import encode_availability
+from shop.settings import ShopSettings
+from shop.snapshot import Snapshots
+from shop.stream import Stream
+
+
+def create_app(settings: ShopSettings) -> HttpApp:
+    """The service, with its stream ready for viewers."""
+    database = Database(settings, "shop")
+    federation = settings.federation()
+    snapshots = Snapshots(partial(handlers.read_shelf, database, federation), settings.snapshot_seconds)
+    stream = Stream(
+        snapshots,
+        partial(encode_availability, currency=settings.currency),
+        viewers_max=settings.sse_viewers_max,
+        pause_seconds=settings.sse_pause_seconds,
+        heartbeat_seconds=settings.sse_heartbeat_seconds,
+    )
+    app = create_http_app(
+        "shop",
+        "Matches of the tournament, their prices, and what is left of them.",
+        settings,
+        routes=[routes.matches, routes.internal],
+        wiring=Wiring(database, federation, snapshots, stream, settings.currency),
+        readiness={"postgresql": database.ping},
+        details=lambda: {"viewers": stream.viewers},
+    )
+    app.on_stop(stream.stop)
+    stream.start()
+    return app

@@ -1,0 +1,147 @@
+"""HTTP: parse, one use case, answer."""
+
+from dataclasses import dataclass
+
+import orjson
+from flask import Response
+
+from shared import tracing
+from shared.database import Database
+from shared.errors import DependencyUnavailable, NotFound, TooManyStreams
+from shared.http import Answer, PathNumber, Routes
+from shared.http.conditional import conditional_json
+from shop import handlers
+from shop.domain import Match, find
+from shop.handlers import LogNotRead, MessageRefused, TicketMessage
+from shop.inventory.apply import Federation
+from shop.schemas import (
+    AvailabilityAnswer,
+    MatchAnswer,
+    MatchPage,
+    MatchQuery,
+    MessageApplied,
+    MessageHeaders,
+    StreamHeaders,
+    StreamQuery,
+    encode_availability,
+    encode_cursor,
+    encode_match,
+)
+from shop.snapshot import Content, Snapshots
+from shop.stream import Stream
+
+NOT_CHANGED = {304: Answer("Not changed since the entity tag that was sent")}
+EVENT_STREAM = "text/event-stream"
+
+matches = Routes("matches", "What is played, and what is left of it.")
+internal = Routes("internal", "For this site's own services.")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What `app.py` made."""
+
+    database: Database
+    federation: Federation
+    snapshots: Snapshots
+    stream: Stream
+    currency: str
+
+    def match(self, match_number: int) -> tuple[Content, Match]:
+        content = self.snapshots.get()
+        match = content.matches.get(match_number)
+        if match is None:
+            raise NotFound(f"there is no match {match_number}")
+        return content, match
+
+
+@matches.get("/api/matches", answer=MatchPage, also=NOT_CHANGED, raises=[DependencyUnavailable])
+def list_matches(wiring: Wiring, query: MatchQuery) -> Response:
+    """Matches that fit, sorted, in pages."""
+    place = query.place()
+    content = wiring.snapshots.get()
+
+    def make() -> bytes:
+        page = find(content.shelf.matches, query.search(), query.sort, place, query.limit)
+        cursor = None if page.next_place is None else encode_cursor(page.next_place, query.sort)
+        items = b",".join(_item(wiring, content, match) for match in page.matches)
+        return b'{"items":[%s],"nextCursor":%s}' % (items, orjson.dumps(cursor))
+
+    return conditional_json(content.answer(query, make))
+
+
+def _item(wiring: Wiring, content: Content, match: Match) -> bytes:
+    return content.answer(("match", match.match_number), lambda: encode_match(match, wiring.currency)).body
+
+
+@matches.get(
+    "/api/matches/{matchNumber}", answer=MatchAnswer, also=NOT_CHANGED, raises=[NotFound, DependencyUnavailable]
+)
+def get_match(wiring: Wiring, match_number: PathNumber) -> Response:
+    """One match."""
+    content, match = wiring.match(match_number)
+    return conditional_json(content.answer(("match", match_number), lambda: encode_match(match, wiring.currency)))
+
+
+@matches.get(
+    "/api/matches/{matchNumber}/availability",
+    answer=AvailabilityAnswer,
+    also=NOT_CHANGED,
+    raises=[NotFound, DependencyUnavailable],
+)
+def get_availability(wiring: Wiring, match_number: PathNumber) -> Response:
+    """What is left of one match, by price category, and the place in the log that the numbers include."""
+    content, match = wiring.match(match_number)
+    as_of = content.shelf.as_of
+    return conditional_json(
+        content.answer(
+            ("availability", match_number),
+            lambda: encode_availability(match_number, match.pools, as_of, wiring.currency),
+        )
+    )
+
+
+@matches.get(
+    "/api/availability/stream",
+    answer=Answer("Server-sent events", media_type=EVENT_STREAM),
+    raises=[NotFound, TooManyStreams, DependencyUnavailable],
+)
+def follow_availability(wiring: Wiring, query: StreamQuery, headers: StreamHeaders) -> Response:
+    """The same numbers, live, as server-sent events.
+
+    First one event `availability` for each match, then one whenever numbers change, with the categories that have
+    changed; its data has the form of `/api/matches/{matchNumber}/availability`. An event `unavailable` says that
+    the numbers cannot be known at present; all of them come anew when they can. A comment is sent in silence. Who
+    comes back with `Last-Event-ID` gets what was missed.
+    """
+    if query.match_number is not None:
+        wiring.match(query.match_number)
+    pieces = wiring.stream.open(query.match_number, headers.last_event_id)
+    # Proxies must hand each event on at once.
+    return Response(pieces, 200, [("X-Accel-Buffering", "no")], content_type=f"{EVENT_STREAM}; charset=utf-8")
+
+
+@internal.post(
+    "/internal/ticket-messages",
+    answer=MessageApplied,
+    raises=[MessageRefused, LogNotRead, DependencyUnavailable],
+    body_schema={
+        "type": "object",
+        "description": "A ticket message of the federation, as it would stand in the log.",
+        "required": ["meta", "body"],
+        "properties": {"meta": {"type": "object"}, "body": {"type": "object"}},
+        "example": {
+            "meta": {"action": "TICKET_PENDING"},
+            "body": {"matchNumber": 12, "tickets": {"category": 2, "quantity": 2, "price": 125}},
+        },
+    },
+)
+def take_ticket_message(wiring: Wiring, body: bytes, headers: MessageHeaders) -> MessageApplied:
+    """Apply a ticket message that does not come by Kafka.
+
+    It is read as liberally, refused for the same reasons and counts as once as a record of the log. The headers
+    stand for the record's headers; `Idempotency-Key` or `messageId` is needed.
+    """
+    message = TicketMessage(headers.id(), body, headers.record_headers(tracing.traceparent()))
+    applied = handlers.apply_message(wiring.database, wiring.federation, message)
+    return MessageApplied(message_id=message.message_id, applied=applied)

@@ -1,0 +1,20 @@
+"""Settings of the shop."""
+
+from pydantic import Field
+
+from shared.settings import HttpSettings
+from shop.inventory.settings import InventorySettings
+
+
+class ShopSettings(InventorySettings, HttpSettings):
+    """The HTTP service."""
+
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
+    snapshot_seconds: float = Field(
+        0.2, gt=0, le=0.5, description="Readers within this time share one look at the database."
+    )
+    sse_viewers_max: int = Field(2000, ge=1, le=10_000, description="Streams of availability open at once.")
+    sse_pause_seconds: float = Field(
+        0.25, gt=0, le=5, description="Least time between two sendings to all viewers of the stream."
+    )
+    sse_heartbeat_seconds: float = Field(15.0, gt=0, le=30, description="Longest silence of a stream.")

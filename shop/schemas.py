@@ -12,6 +12,7 @@ from pydantic import Field, PlainSerializer, ValidationInfo, WithJsonSchema, fie
 from shared.errors import ValidationFailed
 from shared.http import AnswerModel, HeadersModel, QueryModel
 from shared.http.models import PATH_INT_MAX
+from shared.http.validation import violation
 from shop.domain import MESSAGES, Availability, LogPosition, Match, Place, Search, ShownPool, SortKey
 
 PAGE_LIMIT_DEFAULT = 100
@@ -173,8 +174,8 @@ def _decode_cursor(cursor: str, sort: SortKey) -> Place:
             raise ValueError("another sort")
         return Place(float(value), match_number)
     except (binascii.Error, ValueError, TypeError):
-        wrong = {"parameter": "cursor", "code": "invalid", "detail": "must be a nextCursor of the same search"}
-        raise ValidationFailed("the request has wrong parameters", errors=[wrong]) from None  # type: ignore[list-item]
+        wrong = violation("parameter", ["cursor"], "invalid", "must be a nextCursor of the same sort")
+        raise ValidationFailed("the request has wrong parameters", errors=[wrong]) from None
 
 
 class StreamQuery(QueryModel):
@@ -204,8 +205,8 @@ class MessageHeaders(HeadersModel):
             return ids.pop()
         code = "invalid" if ids else "required"
         detail = "must be the same as messageId" if ids else "is required, here or as messageId"
-        wrong = {"header": "Idempotency-Key", "code": code, "detail": detail}
-        raise ValidationFailed("the request has wrong headers", errors=[wrong])  # type: ignore[list-item]
+        wrong = violation("header", ["Idempotency-Key"], code, detail)
+        raise ValidationFailed("the request has wrong headers", errors=[wrong])
 
     def record_headers(self, traceparent: str | None) -> list[tuple[str, bytes]]:
         """The headers that the record would have in the log."""

@@ -38,9 +38,9 @@ def bring_down(site: Site) -> str:
         return f"site {site.name} was down; ended {ended} processes left over" if ended else "nothing to stop"
     if runner.lives():
         os.kill(runner.pid, signal.SIGTERM)
-        if not until(lambda: holder(site) is None, DOWN_SECONDS) and runner.lives():
+        if not until(lambda: not runner.lives(), DOWN_SECONDS):
             os.kill(runner.pid, signal.SIGKILL)
-            until(lambda: holder(site) is None, LOCK_WRITE_SECONDS)
+            until(lambda: not runner.lives(), LOCK_WRITE_SECONDS)
             reap(site.run_directory)
             return f"site {site.name} did not stop within {DOWN_SECONDS:g} s and was killed"
     return f"site {site.name} is down"

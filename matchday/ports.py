@@ -56,7 +56,7 @@ def _command(process: psutil.Process) -> str:
         words = process.cmdline() or [process.name()]
     except psutil.Error:
         return "of another user"
-    return " ".join([words[0].rpartition("/")[2], *words[1:3]])[:60]
+    return " ".join(" ".join([words[0].rpartition("/")[2], *words[1:3]]).split())[:60]
 
 
 def require_free(ports: Iterable[tuple[str, int]]) -> None:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from matchday.console import Console
 from matchday.errors import RunnerError, StopRequested
 from matchday.health import why_not_ready
+from matchday.last_words import last_words
 from matchday.parallel import side_by_side
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port, is_free, require_free
 from matchday.processes import ProcessSpec, SiteProcess, present
 from matchday.run import Run, bound, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
-from matchday.servers.base import last_line
 from matchday.site import Document, Site, address_of, without_password
 from matchday.stopping import Stop, finish
 from matchday.supervisor import Status, Supervised, Supervisor
@@ -27,7 +27,7 @@ GIVEN_BY = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL", "kafka": "KAFKA_B
 DISK_BYTES_MIN = 500_000_000
 SETUP_SECONDS = 120.0
 READY_SECONDS = 300.0
-READY_POLL_SECONDS = 0.1
+READY_POLL_SECONDS = 0.25
 EXPLAIN_EVERY_SECONDS = 5.0
 LOGS_CHECKED_SECONDS = 60.0
 DEATHS_AT_START_MAX = 3
@@ -147,7 +147,7 @@ class Runner:
     def _follow(self, name: str, process: subprocess.Popen[bytes]) -> None:
         log = self.site.log(name)
         if finish(process, SETUP_SECONDS, self.stop) != 0:
-            raise RunnerError(f"{name}: {last_line(log)} (see {log})")
+            raise RunnerError(f"{name}: {last_words(log)} (see {log})")
         self.console.say(name, "done")
 
     # The site's own processes.
@@ -247,5 +247,5 @@ def why_not(process: Supervised) -> str:
     """Why a process is not ready, for the operator."""
     status = process.status()
     if status.restarts or status.address is None:
-        return f"ended {status.restarts} times: {last_line(status.log)} (see {status.log})"
+        return f"ended {status.restarts} times: {last_words(status.log)} (see {status.log})"
     return f"{why_not_ready(status.address)} (see {status.log})"

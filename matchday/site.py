@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import make_url
+from urllib.parse import urlsplit
 
 from matchday.errors import RunnerError
 from matchday.paths import VAR
@@ -120,18 +119,19 @@ def _write_secret(path: Path, value: str) -> None:
 
 def without_password(url: str) -> str:
     """The address as it may be shown."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except Exception:
-        return url.rpartition("@")[2]
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return url
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}://{user}{colon and ':***'}{at}{place}"
 
 
 def address_of(given: str) -> str:
     """host:port of a database's or Redis' URL; a list of brokers as it is."""
     if "://" not in given:
         return given
-    url = make_url(given)
-    return f"{url.host}:{url.port}" if url.port else str(url.host)
+    return urlsplit(given).netloc.rpartition("@")[2]
 
 
 class Document:

@@ -24,12 +24,12 @@ import httpx
 import psutil
 import redis
 
+from matchday.last_words import last_words
 from matchday.ports import free_port
 from matchday.processes import SiteProcess, present
 from matchday.run import Run
 from matchday.runner import is_ready, why_not
 from matchday.servers import Valkey
-from matchday.servers.base import last_line
 from matchday.site import Site
 from matchday.supervisor import Supervised, Supervisor
 from tests.eventually import eventually
@@ -139,7 +139,7 @@ class RunningSite:
         return self.site.log(name).read_text("utf-8", errors="replace")
 
     def last_words(self, name: str) -> str:
-        return last_line(self.site.log(name))
+        return last_words(self.site.log(name))
 
     def stop(self) -> None:
         """Stop all processes cleanly."""

@@ -1,6 +1,5 @@
 """What the three servers share: prepare once, start, be asked whether ready, stop, kill, start again."""
 
-import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from matchday.errors import RunnerError
+from matchday.last_words import last_words
 from matchday.ports import LOOPBACK, free_port, require_free
 from matchday.run import Run
 from matchday.stopping import Stop, finish, until
@@ -76,7 +76,7 @@ class Server(ABC):
         in_time = until(lambda: self.ready() or gone(), self.start_seconds, self.stop_request)
         if not in_time or gone() or not self.ready():
             reason = "ends at once" if in_time else f"does not answer within {self.start_seconds:g} s"
-            raise RunnerError(f"{self.name} {reason}: {last_line(self.log)} (see {self.log})")
+            raise RunnerError(f"{self.name} {reason}: {last_words(self.log)} (see {self.log})")
 
     def _ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
@@ -110,15 +110,4 @@ class Server(ABC):
         """Run a command of the server to its end; its output goes to the log."""
         process = self.run.spawn(argv, self.log, user=user, directory=Path("/"))
         if finish(process, seconds, self.stop_request) != 0:
-            raise RunnerError(f"{self.name}: {Path(argv[0]).name} failed: {last_line(self.log)} (see {self.log})")
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that says something, for a message to the operator."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    except OSError:
-        return "no log"
-    return lines[-1][:500] if lines else "nothing in its log"
+            raise RunnerError(f"{self.name}: {Path(argv[0]).name} failed: {last_words(self.log)} (see {self.log})")

@@ -94,7 +94,8 @@ class Kafka(Server):
 
     def _format(self) -> None:
         shutil.rmtree(self.directory / "data", ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka's form of a UUID; one that begins with '-' would be taken for an option.
+        cluster = "M" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         properties = self._write_properties()
         tool = [*self._java(), "kafka.tools.StorageTool", "format"]
         self._tool([*tool, "--cluster-id", cluster, "--config", properties])

@@ -14,12 +14,12 @@ from reservations.settings import HoldSettings, ReservationsSettings
 from reservations.tables import idempotency_keys
 from shared import outbox, tracing
 from shared.clock import Clock
-from shared.database import Database
+from shared.database import Database, together
 from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
-from shop.inventory.domain import OPEN, AlreadyReserved, Sale, State
+from shop.inventory.domain import OPEN, AlreadyReserved, Counters, Pool, Sale, State
 from shop.inventory.holds import Held, HoldRequest
 from shop.inventory.tables import outbox as outbox_table
 
@@ -44,13 +44,21 @@ def submit_all(site: Site, settings: ReservationsSettings, wishes: Sequence[Subm
     changes nothing. Raises `DependencyUnavailable` for all.
     """
     now = site.clock.now()
+    results: Results = {}
     with site.database.transaction() as connection:
-        results: Results = {}
         fresh = _claim_keys(connection, site, wishes, results, now)
-        fresh = _check_limits(connection, site, settings.purchase_limit, fresh, results)
-        _hold(connection, site, settings, fresh, results, now)
-        refused = [wish for wish in wishes if wish.key and isinstance(results[wish.id], MatchdayError)]
-        _give_keys_back(connection, refused, results)
+        names = {(wish.buyer, wish.pool.match_number) for wish in fresh}
+        with together(connection):
+            store.lock_buyers(connection, names)
+            known = store.of_buyers(connection, names)
+            pools = holds.lock(connection, {wish.pool for wish in fresh})
+        owned = _owned(connection, site, known())
+        allowed = _check_limits(owned, settings.purchase_limit, fresh, results)
+        held = _hold(connection, site, settings, pools(), allowed, results, now)
+        _give_keys_back(connection, wishes, results)
+        with together(connection, commit=True):
+            holds.write_holds(connection, site.federation, held, [wish.traceparent for wish in _made(allowed, results)])
+            store.insert_reservations(connection, [_standing_of(results, wish) for wish in _made(allowed, results)])
     return [_result(results, wish.id) for wish in wishes]
 
 
@@ -85,19 +93,32 @@ def _was_made(wish: Submit, outcome: Outcome | None, standing: dict[str, Standin
     return True
 
 
-def _give_keys_back(connection: Connection, refused: Sequence[Submit], results: Results) -> None:
-    own = [wish for wish in refused if not isinstance(results[wish.id], IdempotencyKeyReused)]
-    forget_many(connection, idempotency_keys, [(KEY_SCOPE, wish.key or "") for wish in own])
+def _give_keys_back(connection: Connection, wishes: Sequence[Submit], results: Results) -> None:
+    """A wish that is refused may be tried again with its key; one whose key is another's has none to give back."""
+    refused = [
+        (KEY_SCOPE, wish.key)
+        for wish in wishes
+        if wish.key
+        and isinstance(results[wish.id], MatchdayError)
+        and not isinstance(results[wish.id], IdempotencyKeyReused)
+    ]
+    forget_many(connection, idempotency_keys, refused)
+
+
+def _owned(connection: Connection, site: Site, known: Sequence[Reservation]) -> Counter[tuple[str, int]]:
+    """How many tickets each buyer of a match holds or has bought."""
+    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in known]) if known else {}
+    owned: Counter[tuple[str, int]] = Counter()
+    for reservation in known:
+        sale = sales.get(reservation.sale_id)
+        if sale is not None and sale.state in (*OPEN, State.RESERVED):
+            owned[reservation.buyer, reservation.pool.match_number] += reservation.quantity
+    return owned
 
 
 def _check_limits(
-    connection: Connection, site: Site, limit: int, wishes: Sequence[Submit], results: Results
+    owned: Counter[tuple[str, int]], limit: int, wishes: Sequence[Submit], results: Results
 ) -> list[Submit]:
-    names = {(wish.buyer, wish.pool.match_number) for wish in wishes}
-    if not names:
-        return []
-    store.lock_buyers(connection, names)
-    owned = _owned(connection, site, names)
     allowed = []
     for wish in wishes:
         name = (wish.buyer, wish.pool.match_number)
@@ -111,37 +132,33 @@ def _check_limits(
     return allowed
 
 
-def _owned(connection: Connection, site: Site, names: set[tuple[str, int]]) -> Counter[tuple[str, int]]:
-    """How many tickets each buyer of a match holds or has bought."""
-    known = store.of_buyers(connection, names)
-    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in known]) if known else {}
-    owned: Counter[tuple[str, int]] = Counter()
-    for reservation in known:
-        sale = sales.get(reservation.sale_id)
-        if sale is not None and sale.state in (*OPEN, State.RESERVED):
-            owned[reservation.buyer, reservation.pool.match_number] += reservation.quantity
-    return owned
-
-
 def _hold(
     connection: Connection,
     site: Site,
     settings: ReservationsSettings,
+    pools: dict[Pool, Counters],
     wishes: Sequence[Submit],
     results: Results,
     now: datetime,
-) -> None:
-    requests = [
-        HoldRequest(wish.sale_id, wish.pool, wish.quantity, settings.hold_seconds, wish.traceparent) for wish in wishes
-    ]
-    outcomes = holds.submit(connection, site.federation, requests, now) if requests else []
-    for wish, outcome in zip(wishes, outcomes, strict=True):
-        results[wish.id] = _made(wish, outcome, settings.currency, now) if isinstance(outcome, Held) else outcome
-    made = [result.reservation for wish in wishes if isinstance(result := results[wish.id], Standing)]
-    store.insert_reservations(connection, made)
+) -> list[Held]:
+    requests = [HoldRequest(wish.sale_id, wish.pool, wish.quantity, settings.hold_seconds) for wish in wishes]
+    decisions = holds.decide(connection, site.federation, pools, requests, now)
+    for wish, decision in zip(wishes, decisions, strict=True):
+        results[wish.id] = _reserve(wish, decision, settings.currency, now) if isinstance(decision, Held) else decision
+    return [decision for decision in decisions if isinstance(decision, Held)]
 
 
-def _made(wish: Submit, held: Held, currency: str, now: datetime) -> Standing:
+def _made(wishes: Sequence[Submit], results: Results) -> list[Submit]:
+    return [wish for wish in wishes if isinstance(results[wish.id], Standing)]
+
+
+def _standing_of(results: Results, wish: Submit) -> Reservation:
+    standing = results[wish.id]
+    assert isinstance(standing, Standing)
+    return standing.reservation
+
+
+def _reserve(wish: Submit, held: Held, currency: str, now: datetime) -> Standing:
     price = held.counters.price
     reservation = Reservation(
         wish.id,
@@ -184,8 +201,9 @@ def _standing(connection: Connection, site: Site, ids: Sequence[str]) -> dict[st
 
 def sales(site: Site, ids: Sequence[str]) -> dict[str, Sale]:
     """Sales by id, as they stand."""
-    with site.database.transaction() as connection:
-        return holds.states(connection, site.federation, ids)
+    with site.database.transaction() as connection, together(connection, commit=True):
+        found = holds.ask_states(connection, site.federation, ids)
+    return found()
 
 
 def cancel(site: Site, reservation_id: str) -> Standing:
@@ -214,7 +232,7 @@ def expire(site: Site, settings: HoldSettings, limit: int) -> int:
     now = site.clock.now()
     undecided = now + timedelta(seconds=settings.hold_seconds - settings.verdict_seconds)
     with site.database.transaction() as connection:
-        keys = holds.due(connection, now, undecided, limit)
+        keys = holds.due(connection, site.federation, now, undecided, limit)
         released = holds.release(connection, site.federation, keys, State.EXPIRED) if keys else {}
     return sum(1 for sale in released.values() if sale.state is State.EXPIRED)
 
@@ -233,11 +251,13 @@ def resubmit(site: Site, settings: HoldSettings, outbox_id: int, sale_id: str) -
             return None
         holds.take_back(connection, site.federation, reservation.sale_key(site.federation.client_id))
         request = HoldRequest(str(uuid.uuid4()), reservation.pool, reservation.quantity, settings.hold_seconds)
-        outcome = holds.submit(connection, site.federation, [request], now)[0]
-        if isinstance(outcome, Held):
-            store.replace_sale(connection, reservation.id, request.sale_id)
-            return outcome.sale
-        return outcome
+        pools = holds.lock(connection, [reservation.pool])()
+        decision = holds.decide(connection, site.federation, pools, [request], now)[0]
+        if not isinstance(decision, Held):
+            return decision
+        holds.write_holds(connection, site.federation, [decision], [None])
+        store.replace_sale(connection, reservation.id, request.sale_id)
+        return decision.sale
 
 
 def settle_resubmitted(site: Site, limit: int) -> int:

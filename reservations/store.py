@@ -1,14 +1,15 @@
 """SQL of the schema `reservations`: connection first, domain objects in and out, never a commit."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, tuple_, update
+from sqlalchemy import Connection, select, update
 
 from reservations.domain import Reservation
 from reservations.tables import reservations
+from shared.database import ask, tell
 from shop.inventory.domain import Pool
 
 COLUMNS = (
@@ -31,28 +32,36 @@ def _reservation(row: Any) -> Reservation:
     return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:12])
 
 
+INSERT = """
+    INSERT INTO reservations.reservations (id, sale_id, buyer, email, match_number, category, quantity, price, amount,
+                                           currency, created_at)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(sale_ids)s::text[], %(buyers)s::text[], %(emails)s::text[],
+        %(match_numbers)s::int[], %(categories)s::int[], %(quantities)s::int[], %(prices)s::numeric[],
+        %(amounts)s::bigint[], %(currencies)s::text[], %(created_at)s::timestamptz[])
+"""
+OF_BUYERS = f"""
+    SELECT {", ".join(f'r."{column.name}"' for column in COLUMNS)} FROM reservations.reservations r
+      JOIN unnest(%(buyers)s::text[], %(match_numbers)s::int[]) AS k (buyer, match_number) USING (buyer, match_number)
+"""
+
+
 def insert_reservations(connection: Connection, made: Sequence[Reservation]) -> None:
     """Writes new reservations."""
     if made:
-        connection.execute(
-            insert(reservations),
-            [
-                {
-                    "id": reservation.id,
-                    "sale_id": reservation.sale_id,
-                    "buyer": reservation.buyer,
-                    "email": reservation.email,
-                    "match_number": reservation.pool.match_number,
-                    "category": reservation.pool.category,
-                    "quantity": reservation.quantity,
-                    "price": reservation.price,
-                    "amount": reservation.amount,
-                    "currency": reservation.currency,
-                    "created_at": reservation.created_at,
-                }
-                for reservation in made
-            ],
-        )
+        values = {
+            "ids": [reservation.id for reservation in made],
+            "sale_ids": [reservation.sale_id for reservation in made],
+            "buyers": [reservation.buyer for reservation in made],
+            "emails": [reservation.email for reservation in made],
+            "match_numbers": [reservation.pool.match_number for reservation in made],
+            "categories": [reservation.pool.category for reservation in made],
+            "quantities": [reservation.quantity for reservation in made],
+            "prices": [reservation.price for reservation in made],
+            "amounts": [reservation.amount for reservation in made],
+            "currencies": [reservation.currency for reservation in made],
+            "created_at": [reservation.created_at for reservation in made],
+        }
+        tell(connection, INSERT, values)
 
 
 def find(connection: Connection, ids: Sequence[str]) -> dict[str, Reservation]:
@@ -67,22 +76,25 @@ def find_by_sales(connection: Connection, sale_ids: Sequence[str]) -> dict[str, 
     return {row[1]: _reservation(row) for row in rows}
 
 
-def lock_buyers(connection: Connection, names: Iterable[tuple[str, int]]) -> None:
-    """Makes all who count the tickets of these (buyer, match) wait for each other, until the transaction ends."""
-    keys = sorted({zlib.crc32(f"{buyer}/{match_number}".encode()) for buyer, match_number in names})
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:space, k) FROM unnest(CAST(:keys AS int[])) AS k"),
-        {"space": BUYERS_LOCK, "keys": [key - 2**31 for key in keys]},
-    )
-
-
 BUYERS_LOCK = 20_221_120  # the advisory locks' key space of this use
 
 
-def of_buyers(connection: Connection, names: Iterable[tuple[str, int]]) -> list[Reservation]:
+def lock_buyers(connection: Connection, names: Iterable[tuple[str, int]]) -> None:
+    """Makes all who count the tickets of these (buyer, match) wait for each other, until the transaction ends."""
+    keys = sorted({zlib.crc32(f"{buyer}/{match_number}".encode()) - 2**31 for buyer, match_number in names})
+    statement = "SELECT count(pg_advisory_xact_lock(%(space)s, k)) FROM unnest(%(keys)s::int[]) AS k"
+    tell(connection, statement, {"space": BUYERS_LOCK, "keys": keys})
+
+
+def of_buyers(connection: Connection, names: Iterable[tuple[str, int]]) -> Callable[[], list[Reservation]]:
     """All reservations of these (buyer, match)."""
-    buyer_and_match = tuple_(reservations.c.buyer, reservations.c.match_number)
-    return [_reservation(row) for row in connection.execute(select(*COLUMNS).where(buyer_and_match.in_(list(names))))]
+    listed = list(names)
+    values = {"buyers": [buyer for buyer, _ in listed], "match_numbers": [number for _, number in listed]}
+    return ask(connection, OF_BUYERS, values, lambda rows: [_uuid_row(row) for row in rows])
+
+
+def _uuid_row(row: tuple[Any, ...]) -> Reservation:
+    return _reservation((str(row[0]), *row[1:]))
 
 
 def set_confirmed(connection: Connection, reservation_id: str, moment: datetime) -> None:

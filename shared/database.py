@@ -2,11 +2,16 @@
 
 Every session has a lock and a statement time-out, so that no wait is unbounded. What the driver raises when
 the server is out of reach becomes `DependencyUnavailable`, which HTTP answers as 503 and loops retry.
+
+Where many statements make one transaction (a batch of submits, a batch of the log) they are sent together: inside
+`together` the driver waits for no answer until one is asked for, so that a batch costs two round trips, not ten. There,
+statements go to the driver itself with `ask` and `tell`, as SQLAlchemy waits for each.
 """
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
@@ -62,8 +67,14 @@ class Database:
         with unavailable_as_error(), self.engine.connect() as connection:
             if isolation is not None:
                 connection = connection.execution_options(isolation_level=isolation)
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    yield connection
+            except psycopg.OperationalError:
+                if driver(connection).closed:
+                    connection.invalidate()
+                    self.engine.dispose()  # the others of the pool are as dead as this one
+                raise
 
     def ping(self) -> None:
         """Readiness: one round trip, or `DependencyUnavailable`."""
@@ -76,6 +87,40 @@ class Database:
     def listener(self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]) -> "Listener":
         """A thread that hands on what is sent with NOTIFY on the channel; not started yet."""
         return Listener(self, channel, on_notice, on_connect)
+
+
+T = TypeVar("T")
+Rows = Iterable[tuple[Any, ...]]
+Params = Mapping[str, Any]
+
+
+def driver(connection: Connection) -> psycopg.Connection:
+    """The driver's own connection, in the same transaction."""
+    return cast(psycopg.Connection, connection.connection.driver_connection)
+
+
+@contextlib.contextmanager
+def together(connection: Connection, *, commit: bool = False) -> Iterator[None]:
+    """What is asked and told inside is sent together; an error of any of it is raised at the end at the latest.
+
+    With `commit` the transaction ends there as well: nothing may follow.
+    """
+    raw = driver(connection)
+    with raw.pipeline():
+        yield
+        if commit:
+            raw.commit()
+
+
+def ask(connection: Connection, statement: str, params: Params, read: Callable[[Rows], T]) -> Callable[[], T]:
+    """Sends a query; the function that is returned waits for the rows and reads them."""
+    cursor = driver(connection).execute(statement, params)
+    return lambda: read(cursor)
+
+
+def tell(connection: Connection, statement: str, params: Params) -> None:
+    """Sends a statement whose answer nobody needs."""
+    driver(connection).execute(statement, params)
 
 
 class Listener(threading.Thread):
@@ -133,15 +178,16 @@ def unavailable_as_error() -> Iterator[None]:
         yield
     except exc.TimeoutError as error:
         raise DependencyUnavailable("no database connection became free in time") from error
-    except exc.DBAPIError as error:
-        if is_retriable(error):
+    except (exc.DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        if is_retriable(cause):
             raise DependencyUnavailable("the database is out of reach or busy") from error
         raise
 
 
-def is_retriable(error: exc.DBAPIError) -> bool:
+def is_retriable(error: BaseException | None) -> bool:
     """Whether the same statement may succeed later, unchanged."""
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(error, "sqlstate", None)
     if state is None:
-        return isinstance(error.orig, psycopg.OperationalError)
+        return isinstance(error, psycopg.OperationalError)
     return state[:2] in RETRIABLE_CLASSES or state in RETRIABLE_STATES

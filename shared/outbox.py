@@ -5,7 +5,7 @@ pool's row), so that messages about one thing leave in the order in which they b
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database import ask, tell
 
 CHANNEL = "outbox"
 KEEP_PUBLISHED_HOURS = 24
@@ -70,12 +72,11 @@ def append(connection: Connection, table: sa.Table, messages: Sequence[OutboxMes
     """Writes messages in order and wakes the relay when the transaction commits."""
     if not messages:
         return
-    connection.execute(
-        sa.text(
-            f"INSERT INTO {table.fullname} (message_id, topic, key, value, headers, not_after)"
-            " SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS bytea[]),"
-            " CAST(:values AS bytea[]), CAST(:headers AS jsonb[]), CAST(:not_after AS timestamptz[]))"
-        ),
+    tell(
+        connection,
+        f"INSERT INTO {table.fullname} (message_id, topic, key, value, headers, not_after)"
+        " SELECT * FROM unnest(%(ids)s::uuid[], %(topics)s::text[], %(keys)s::bytea[], %(values)s::bytea[],"
+        " %(headers)s::jsonb[], %(not_after)s::timestamptz[])",
         {
             "ids": [message.message_id for message in messages],
             "topics": [message.topic for message in messages],
@@ -85,30 +86,39 @@ def append(connection: Connection, table: sa.Table, messages: Sequence[OutboxMes
             "not_after": [message.not_after for message in messages],
         },
     )
-    connection.execute(sa.text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    tell(connection, "SELECT pg_notify(%(channel)s, '')", {"channel": CHANNEL})
 
 
-def unsent(connection: Connection, table: sa.Table, limit: int) -> Sequence[Any]:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that waits to be sent; `too_late` when its time to be sent is over."""
+
+    id: int
+    message_id: str
+    topic: str
+    key: bytes
+    value: bytes
+    headers: dict[str, str]
+    too_late: bool
+
+
+def unsent(connection: Connection, table: sa.Table, limit: int) -> Callable[[], list[Waiting]]:
     """The oldest messages that are neither sent nor dropped, in order of sending."""
-    columns = (table.c.id, table.c.message_id, table.c.topic, table.c.key, table.c.value, table.c.headers)
-    query = (
-        sa.select(*columns, (table.c.not_after < sa.func.now()).label("too_late"))
-        .where(table.c.published_at.is_(None), table.c.dropped_at.is_(None))
-        .order_by(table.c.id)
-        .limit(limit)
+    statement = (
+        "SELECT id, message_id::text, topic, key, value, headers, coalesce(not_after < clock_timestamp(), false)"
+        f" FROM {table.fullname} WHERE published_at IS NULL AND dropped_at IS NULL ORDER BY id LIMIT %(limit)s"
     )
-    return connection.execute(query).all()
+    return ask(connection, statement, {"limit": limit}, lambda rows: [Waiting(*row) for row in rows])
 
 
 def mark_published(connection: Connection, table: sa.Table, published: Sequence[Published]) -> None:
     """Stores where in the log each message stands."""
     if published:
-        connection.execute(
-            sa.text(
-                f'UPDATE {table.fullname} AS o SET published_at = now(), partition = p.partition, "offset" = p.position'
-                " FROM unnest(CAST(:ids AS bigint[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]))"
-                " AS p (id, partition, position) WHERE o.id = p.id"
-            ),
+        tell(
+            connection,
+            f'UPDATE {table.fullname} AS o SET published_at = now(), partition = p.partition, "offset" = p.position'
+            " FROM unnest(%(ids)s::bigint[], %(partitions)s::int[], %(offsets)s::bigint[])"
+            " AS p (id, partition, position) WHERE o.id = p.id",
             {
                 "ids": [place.id for place in published],
                 "partitions": [place.partition for place in published],
@@ -120,7 +130,10 @@ def mark_published(connection: Connection, table: sa.Table, published: Sequence[
 def mark_dropped(connection: Connection, table: sa.Table, ids: Sequence[int]) -> None:
     """Puts messages aside that came too late to be sent."""
     if ids:
-        connection.execute(table.update().where(table.c.id.in_(ids)).values(dropped_at=sa.func.now()))
+        statement = (
+            f"UPDATE {table.fullname} SET dropped_at = now() WHERE id = ANY(%(ids)s::bigint[]) AND published_at IS NULL"
+        )
+        tell(connection, statement, {"ids": list(ids)})
 
 
 def dropped(connection: Connection, table: sa.Table, limit: int) -> Sequence[Any]:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared import outbox
-from shared.database import Database
+from shared.database import Database, ask, tell, together
 from shared.errors import BrokerUnavailable, DependencyUnavailable
 from shared.kafka.publisher import Outgoing, Place
 from shared.outbox import Published
@@ -132,26 +132,20 @@ class Lease:
             self._valid_until = asked + LEASE_SECONDS
         return marked
 
-    def renew(self, connection: Connection, marked: dict[str, int]) -> float:
-        """Prolongs the lease in the caller's transaction; `LeaseLost` undoes it. To be `confirmed` after commit."""
-        asked = time.monotonic()
-        renewed = connection.execute(
-            sa.text(
-                f"UPDATE {self._table.fullname} SET marked = marked || CAST(:marked AS jsonb),"
-                " broker_seen_at = clock_timestamp(),"
-                " expires_at = clock_timestamp() + make_interval(secs => :seconds)"
-                " WHERE topic = :topic AND holder = :holder AND expires_at > clock_timestamp()"
-            ),
-            {
-                "topic": self._topic,
-                "holder": self.holder,
-                "seconds": LEASE_SECONDS,
-                "marked": orjson.dumps(marked).decode(),
-            },
+    def renew(self, connection: Connection, marked: dict[str, int]) -> Callable[[], bool]:
+        """Prolongs the lease in the caller's transaction; whether it was ours still. To be `confirmed` after commit."""
+        statement = (
+            f"UPDATE {self._table.fullname} SET marked = marked || %(marked)s::jsonb,"
+            " broker_seen_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)"
+            " WHERE topic = %(topic)s AND holder = %(holder)s AND expires_at > clock_timestamp() RETURNING true"
         )
-        if renewed.rowcount != 1:
-            raise LeaseLost("another relay holds the lease")
-        return asked
+        values = {
+            "topic": self._topic,
+            "holder": self.holder,
+            "seconds": LEASE_SECONDS,
+            "marked": orjson.dumps(marked).decode(),
+        }
+        return ask(connection, statement, values, lambda rows: bool(list(rows)))
 
     def confirmed(self, asked: float) -> None:
         """The renewal asked for at that moment is committed."""
@@ -190,6 +184,7 @@ class Relay:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._in_doubt = True
+        self._pinged_at = 0.0
 
     def stop(self) -> None:
         """Ends `run` after the batch at hand."""
@@ -229,17 +224,14 @@ class Relay:
         self._publisher.start()
         self._settle(marked)
         log.info("relay_sends", topic=self._topic)
-        while not self._stopping.is_set():
-            if not self._send_batch():
-                self._wake.wait(IDLE_SECONDS)
-            self._wake.clear()
+        self._send()
 
     # -- taking over ---------------------------------------------------------------------------------------------
 
     def _settle(self, marked: dict[str, int]) -> None:
         """Marks what an earlier sender wrote and did not mark; nothing is sent before."""
         with self._database.transaction() as connection:
-            waiting = outbox.unsent(connection, self._tables.outbox, limit=1)
+            waiting = outbox.unsent(connection, self._tables.outbox, limit=1)()
         if waiting and self._stopping.wait(SETTLE_SECONDS):
             return
         with self._open_reader() as reader:
@@ -275,40 +267,59 @@ class Relay:
 
     def _mark(self, places: dict[str, Place], marked: dict[str, int]) -> None:
         with self._database.transaction() as connection:
-            asked = self._lease.renew(connection, marked)
+            asked = time.monotonic()
+            if not self._lease.renew(connection, marked)():
+                raise LeaseLost("another relay holds the lease")
             outbox.mark_published(connection, self._tables.outbox, self._own(connection, places))
         self._lease.confirmed(asked)
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _send_batch(self) -> bool:
-        """Sends what waits, at most `BATCH_MESSAGES`; False when nothing did."""
-        with self._database.transaction() as connection:
-            rows = outbox.unsent(connection, self._tables.outbox, BATCH_MESSAGES)
+    def _send(self) -> None:
+        """Sends batch after batch until stopped; what comes after an error is in doubt."""
+        rows = self._turn([], [])
+        while not self._stopping.is_set():
+            if rows:
+                rows = self._send_batch(rows)
+                continue
+            self._wake.wait(IDLE_SECONDS)
+            self._wake.clear()
+            if time.monotonic() - self._pinged_at > IDLE_SECONDS:
+                self._publisher.ping()
+                self._pinged_at = time.monotonic()
+            rows = self._turn([], [])
+
+    def _send_batch(self, rows: Sequence[Any]) -> Sequence[Any]:
         late = [row.id for row in rows if row.too_late]
         ready = [row for row in rows if not row.too_late]
-        if not ready:
-            self._publisher.ping()
-            places: list[Place] = []
-        else:
-            self._in_doubt = True
-            places = self._publisher.publish([_outgoing(row) for row in ready])
-        self._finish(ready, places, late)
+        self._in_doubt = True
+        places = self._publisher.publish([_outgoing(row) for row in ready]) if ready else []
+        published = [Published(row.id, place.partition, place.offset) for row, place in zip(ready, places, strict=True)]
+        following = self._turn(published, late)
         self._in_doubt = False
-        return bool(rows)
+        return following
 
-    def _finish(self, rows: Sequence[Any], places: Sequence[Place], late: Sequence[int]) -> None:
-        published = [Published(row.id, place.partition, place.offset) for row, place in zip(rows, places, strict=True)]
+    def _turn(self, published: Sequence[Published], late: Sequence[int]) -> Sequence[Any]:
+        """Marks what was sent and reads what comes next, in one round trip that also prolongs the lease.
+
+        Raises `LeaseLost` when another relay sends by now; what was marked is true all the same.
+        """
         marked: dict[str, int] = {}
-        for place in places:
+        for place in published:
             marked[str(place.partition)] = max(marked.get(str(place.partition), 0), place.offset + 1)
         with self._database.transaction() as connection:
-            # A mark lost with the database's memory is found again in the log: the relay settles after any error.
-            connection.execute(sa.text("SET LOCAL synchronous_commit = off"))
-            asked = self._lease.renew(connection, marked)
-            outbox.mark_published(connection, self._tables.outbox, published)
-            outbox.mark_dropped(connection, self._tables.outbox, late)
+            asked = time.monotonic()
+            with together(connection, commit=True):
+                # A mark lost with the database's memory is found again in the log: the relay settles after any error.
+                tell(connection, "SET LOCAL synchronous_commit = off", {})
+                renewed = self._lease.renew(connection, marked)
+                outbox.mark_published(connection, self._tables.outbox, published)
+                outbox.mark_dropped(connection, self._tables.outbox, late)
+                rows = outbox.unsent(connection, self._tables.outbox, BATCH_MESSAGES)
+        if not renewed():
+            raise LeaseLost("another relay holds the lease")
         self._lease.confirmed(asked)
+        return rows()
 
 
 def _outgoing(row: Any) -> Outgoing:

@@ -16,8 +16,10 @@ from shared.database import Database
 from shared.errors import BrokerUnavailable, DependencyUnavailable
 from shared.kafka.consumer import Batch, GroupConsumer
 from shared.kafka.reader import LogReader
-from shop.inventory.apply import Applied, Federation, StalePosition, apply_batch, create_position, read_position
-from shop_consumer.masterlist import MasterlistFollower, UnknownCatalogue
+from shop.inventory.apply import Applied, Federation, UnknownCatalogue, apply_batch
+from shop.inventory.apply import Batch as LogBatch
+from shop.inventory.positions import StalePosition, create_position, read_position
+from shop_consumer.masterlist import MasterlistFollower
 from shop_consumer.settings import ConsumerSettings
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,7 @@ class Consumer(threading.Thread):
             self._positions,
         )
         self._stopping = threading.Event()
+        self._clocks: dict[int, int | None] = {}
         self._told_at = 0.0
         self.state = "starting"
 
@@ -135,11 +138,12 @@ class Consumer(threading.Thread):
             return self._apply_once(batch, catalogue_is_fresh=True)
 
     def _apply_once(self, batch: Batch, *, catalogue_is_fresh: bool) -> Applied:
+        clock_ms = self._clocks.get(batch.partition)
+        work = LogBatch(batch.partition, batch.start, batch.end, batch.records, clock_ms)
         with self._database.transaction() as connection:
-            applied = apply_batch(connection, self._federation, batch.partition, batch.start, batch.end, batch.records)
-            if not catalogue_is_fresh and any(why.reason.startswith("unknown_") for _, why in applied.refused):
-                raise UnknownCatalogue
-            return applied
+            applied = apply_batch(connection, self._federation, work, catalogue_is_fresh=catalogue_is_fresh)
+        self._clocks[batch.partition] = applied.clock_ms
+        return applied
 
     def _count(self, batch: Batch, applied: Applied, seconds: float) -> None:
         metrics.LOG_RECORDS.inc(len(batch.records))

@@ -6,15 +6,11 @@ import structlog
 
 from shared.database import Database
 from shared.kafka.reader import LogReader
-from shop.inventory.apply import StalePosition, create_position, read_position
 from shop.inventory.catalogue import apply_masterlist, has_matches
+from shop.inventory.positions import StalePosition, create_position, read_position
 from shop_consumer.settings import ConsumerSettings
 
 log = structlog.get_logger(__name__)
-
-
-class UnknownCatalogue(Exception):
-    """A record names a match or category that is not known here (yet)."""
 
 
 class MasterlistFollower:

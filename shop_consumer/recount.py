@@ -15,10 +15,11 @@ from shared.database import Database
 from shared.kafka.reader import LogReader
 from shared.wire import RawRecord, Refused
 from shop.inventory import audit
-from shop.inventory.apply import Federation, Position, read_record
+from shop.inventory.apply import Federation, read_record
 from shop.inventory.audit import SideRecord
 from shop.inventory.domain import Changes, Counters, Follows, Pool, Sale, State
 from shop.inventory.fold import LogRecord, LogState, Unreadable, fold
+from shop.inventory.positions import Position
 
 OpenReader = Callable[[], AbstractContextManager[LogReader]]
 SKIPPED = Refused("refused_then", "this site refused the record when it came")

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select, text
 
 from shared.wire import Headers
 from shop.inventory import store
-from shop.inventory.apply import Position, load_headers
 from shop.inventory.domain import Counters, Pool, Sale
+from shop.inventory.positions import Position
+from shop.inventory.records import load_headers
 from shop.inventory.tables import evidence, log_positions, refused
 from shop.inventory.tables import side_records as side_records_table
 

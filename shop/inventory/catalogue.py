@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 from shared.masterlist import MatchEntry, PoolEntry, parse_masterlist
 from shared.wire import RawRecord, Refused
 from shop.inventory import store
-from shop.inventory.apply import keep_refused, lock_position, move_position
 from shop.inventory.domain import Counters, Pool
+from shop.inventory.positions import lock_position, move_position
+from shop.inventory.records import keep_refused
 
 CAPACITIES_MAX = 1000
 CAPACITY_DELAY_MS = 10_000
@@ -27,7 +28,7 @@ def apply_masterlist(
 
     Raises `StalePosition` and changes nothing when the position is not `start`.
     """
-    lock_position(connection, topic, partition, start)
+    lock_position(connection, topic, partition, start)()
     refused = []
     for raw in raw_records:
         try:
@@ -35,8 +36,7 @@ def apply_masterlist(
                 apply_match(connection, entry, raw.timestamp_ms)
         except Refused as reason:
             refused.append((raw, reason))
-    if refused:
-        keep_refused(connection, topic, partition, refused)
+    keep_refused(connection, topic, partition, refused)
     move_position(connection, topic, partition, end, None)
     return len(refused)
 
@@ -61,7 +61,7 @@ def apply_match(connection: Connection, entry: MatchEntry, since_ms: int) -> Non
             "group": entry.group,
         },
     )
-    known = store.lock_pools(connection, [Pool(entry.match_number, pool.category) for pool in entry.pools])
+    known = store.lock_pools(connection, [Pool(entry.match_number, pool.category) for pool in entry.pools])()
     for pool in entry.pools:
         _apply_pool(connection, entry.match_number, pool, known, since_ms)
 

@@ -4,17 +4,18 @@ Each changes the counters, the sale and the outbox in the caller's one transacti
 without being told to the other sites.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from shared import outbox
+from shared.database import together
 from shared.errors import MatchdayError, NotFound
 from shared.outbox import OutboxMessage
 from shared.wire import Action
-from shop.inventory import store
+from shop.inventory import store, write
 from shop.inventory.apply import Federation, tell_changes
 from shop.inventory.domain import Counters, HoldExpired, Pool, Sale, SaleKey, State
 from shop.inventory.domain import confirm as confirm_sale
@@ -36,7 +37,6 @@ class HoldRequest:
     pool: Pool
     quantity: int
     seconds: float
-    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +47,43 @@ class Held:
     counters: Counters
 
 
-def submit(
-    connection: Connection, federation: Federation, requests: Sequence[HoldRequest], now: datetime
-) -> list[Held | MatchdayError]:
-    """Holds tickets for many buyers at once: of each request the hold, or the error that its buyer is to see.
+Decision = Held | MatchdayError
 
-    Errors: `NotFound`, `SoldOut`, `TemporarilyUnavailable`. A request that fails changes nothing.
+
+def lock(connection: Connection, pools: Iterable[Pool]) -> Callable[[], dict[Pool, Counters]]:
+    """The pools that exist, locked until the transaction ends, for `decide`."""
+    return store.lock_pools(connection, pools)
+
+
+def decide(
+    connection: Connection,
+    federation: Federation,
+    pools: dict[Pool, Counters],
+    requests: Sequence[HoldRequest],
+    now: datetime,
+) -> list[Decision]:
+    """Holds tickets of locked pools for many buyers, in their order: of each the hold, or the error it is to see.
+
+    Errors: `NotFound`, `SoldOut`, `TemporarilyUnavailable`. Nothing is written yet: `write_holds` does that.
     """
-    pools = store.lock_pools(connection, {request.pool for request in requests})
     spare = _releasable(connection, federation, pools, requests)
-    results: list[Held | MatchdayError] = []
+    results: list[Decision] = []
     for request in requests:
         try:
             results.append(_hold(federation, pools, spare, request, now))
         except MatchdayError as error:
             results.append(error)
-    held = [(result, request) for result, request in zip(results, requests, strict=True) if isinstance(result, Held)]
-    _write(connection, pools, [result for result, _ in held])
-    outbox.append(
-        connection, outbox_table, [_pending(federation, result, request.traceparent) for result, request in held]
-    )
     return results
+
+
+def write_holds(
+    connection: Connection, federation: Federation, held: Sequence[Held], traces: Sequence[str | None]
+) -> None:
+    """Counters, sales and TICKET_PENDING of what was decided; `traces` are the trace contexts of the requests."""
+    write.write_pools(connection, {result.counters.pool: result.counters for result in held}.values())
+    write.insert_sales(connection, [result.sale for result in held])
+    pending = [_pending(federation, result, trace) for result, trace in zip(held, traces, strict=True)]
+    outbox.append(connection, outbox_table, pending)
 
 
 def _releasable(
@@ -89,13 +105,6 @@ def _hold(
     key = SaleKey(federation.client_id, request.sale_id, request.pool)
     expires_at = now + timedelta(seconds=request.seconds)
     return Held(hold_tickets(counters, key, request.quantity, spare.get(request.pool, 0), expires_at), counters)
-
-
-def _write(connection: Connection, pools: dict[Pool, Counters], held: Sequence[Held]) -> None:
-    if held:
-        touched = {result.sale.key.pool for result in held}
-        store.write_pools(connection, [pools[pool] for pool in touched])
-        store.insert_sales(connection, [result.sale for result in held])
 
 
 def _pending(federation: Federation, held: Held, traceparent: str | None) -> OutboxMessage:
@@ -170,7 +179,9 @@ def take_back(connection: Connection, federation: Federation, key: SaleKey) -> S
     return sale
 
 
-def due(connection: Connection, now: datetime, undecided_before: datetime, limit: int) -> list[SaleKey]:
+def due(
+    connection: Connection, federation: Federation, now: datetime, undecided_before: datetime, limit: int
+) -> list[SaleKey]:
     """This site's open holds whose time is over, oldest first, unlocked.
 
     A hold that the log has not judged counts as over when it would end at `undecided_before` or earlier.
@@ -178,17 +189,24 @@ def due(connection: Connection, now: datetime, undecided_before: datetime, limit
     rows = connection.execute(
         text(
             "SELECT client_id, sale_id, match_number, category FROM shop.sales"
-            " WHERE follows = 'site' AND state IN ('submitted', 'held')"
+            " WHERE client_id = :client_id AND follows = 'site' AND state IN ('submitted', 'held')"
             " AND (expires_at <= :now OR state = 'submitted' AND expires_at <= :undecided_before)"
             " ORDER BY expires_at LIMIT :limit"
         ),
-        {"now": now, "undecided_before": undecided_before, "limit": limit},
+        {"client_id": federation.client_id, "now": now, "undecided_before": undecided_before, "limit": limit},
     )
     return [SaleKey(row[0], row[1], Pool(row[2], row[3])) for row in rows]
 
 
 def states(connection: Connection, federation: Federation, sale_ids: Sequence[str]) -> dict[str, Sale]:
     """This site's own sales by id, as they stand now."""
+    return ask_states(connection, federation, sale_ids)()
+
+
+def ask_states(
+    connection: Connection, federation: Federation, sale_ids: Sequence[str]
+) -> Callable[[], dict[str, Sale]]:
+    """The same, to be waited for."""
     return store.find_sales(connection, federation.client_id, sale_ids)
 
 
@@ -196,8 +214,10 @@ def _lock(
     connection: Connection, federation: Federation, keys: Iterable[SaleKey]
 ) -> tuple[dict[Pool, Counters], dict[str, Sale]]:
     listed = list(keys)
-    pools = store.lock_pools(connection, {key.pool for key in listed})
-    sales = store.find_sales(connection, federation.client_id, [key.sale_id for key in listed])
+    with together(connection):
+        locked = store.lock_pools(connection, {key.pool for key in listed})
+        found = store.find_sales(connection, federation.client_id, [key.sale_id for key in listed])
+    pools, sales = locked(), found()
     if len(sales) != len({key.sale_id for key in listed}):
         raise NotFound("there is no such sale")
     return pools, sales
@@ -205,6 +225,6 @@ def _lock(
 
 def _save(connection: Connection, pools: dict[Pool, Counters], sales: Sequence[Sale]) -> None:
     if sales:
-        store.write_pools(connection, [pools[pool] for pool in {sale.key.pool for sale in sales}])
-        store.update_sales(connection, sales)
+        write.write_pools(connection, [pools[pool] for pool in {sale.key.pool for sale in sales}])
+        write.update_sales(connection, sales)
         tell_changes(connection, [sale.key.sale_id for sale in sales])

@@ -34,5 +34,6 @@ def create_app(settings: ShopSettings) -> HttpApp:
         details=lambda: {"viewers": stream.viewers},
     )
     app.on_stop(stream.stop)
+    app.on_end(database.close)
     stream.start()
     return app

@@ -94,6 +94,7 @@ class HttpApp(Flask):
         self._bodies = BodyReader(settings.http_threads * 3 // 4, settings.body_bytes_max)
         self._client = ClientAddress(settings.trusted_proxies)
         self._on_stop: list[Callable[[], None]] = []
+        self._on_end: list[Callable[[], None]] = []
         self._count = _RequestMetrics()
         self._debug = settings.log_level == "debug"
         self._document: dict[str, Any] | None = None
@@ -129,9 +130,18 @@ class HttpApp(Flask):
         """Registers what must happen as soon as the process is asked to stop, such as ending open streams."""
         self._on_stop.append(callback)
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Registers what must be released after the last request, such as database connections."""
+        self._on_end.append(callback)
+
     def stop(self) -> None:
-        """Tells everybody that the process is about to end."""
+        """Tells everybody that the process is about to end; requests in flight go on."""
         for callback in self._on_stop:
+            callback()
+
+    def end(self) -> None:
+        """Releases everything; nothing is answered any more."""
+        for callback in self._on_end:
             callback()
 
     def handle_user_exception(self, e: Exception) -> Response:

@@ -151,10 +151,10 @@ class TextFields:
 def _pairs(query_string: str) -> list[tuple[str, str]]:
     # WSGI hands on the raw bytes as Latin-1; what is not UTF-8 after decoding is refused, not guessed.
     try:
-        raw = query_string.encode("latin-1").decode("ascii")
+        raw = query_string.encode("latin-1").decode("utf-8")
         return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX)
     except UnicodeError:
-        raise BadRequest("the query string is not UTF-8, percent-encoded") from None
+        raise BadRequest("the query string is not UTF-8") from None
     except ValueError:
         raise BadRequest(f"the query string has more than {QUERY_FIELDS_MAX} fields") from None
 

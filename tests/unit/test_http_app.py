@@ -250,12 +250,14 @@ def test_forwarded_addresses_are_believed_from_trusted_proxies_only(
     assert [event["address"] for event in logged if event["event"] == "request"] == [expected]
 
 
-def test_stopping_calls_everybody_back() -> None:
+def test_stopping_and_ending_call_everybody_back() -> None:
     app, called = example_app(), []
-    app.on_stop(lambda: called.append("first"))
-    app.on_stop(lambda: called.append("second"))
+    app.on_stop(lambda: called.append("stop 1"))
+    app.on_stop(lambda: called.append("stop 2"))
+    app.on_end(lambda: called.append("end"))
     app.stop()
-    assert called == ["first", "second"]
+    app.end()
+    assert called == ["stop 1", "stop 2", "end"]
 
 
 def test_a_handler_with_an_unknown_parameter_is_refused_at_start() -> None:

@@ -10,6 +10,7 @@ from types import FrameType
 from matchday.errors import StopRequested
 
 POLL_SECONDS = 0.05
+SAME_WISH_SECONDS = 1.0
 
 
 class Stop:
@@ -17,11 +18,20 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._asked = 0.0
         self.forced = threading.Event()
 
     def request(self) -> None:
-        """Ask for a clean stop; asked a second time, for a stop without manners."""
-        (self.forced if self._event.is_set() else self._event).set()
+        """Ask for a clean stop; asked once more a while later, for a stop without manners.
+
+        One wish may arrive twice at once, as when `make` hands on a signal that its whole group was sent.
+        """
+        now = time.monotonic()
+        if not self._event.is_set():
+            self._asked = now
+            self._event.set()
+        elif now - self._asked > SAME_WISH_SECONDS:
+            self.forced.set()
 
     def requested(self) -> bool:
         return self._event.is_set()

@@ -22,9 +22,7 @@ def test_postgres_keeps_what_was_committed_through_a_kill(postgres: Postgres, da
     postgres.start()
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchall() == [(42,)]
-        settings = {
-            name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")
-        }
+        settings = {name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")}
     assert settings == {"fsync": ("on",), "synchronous_commit": ("on",)}
 
 
@@ -62,13 +60,13 @@ def test_kafka_keeps_records_and_dates_them_itself_through_a_kill(kafka: Kafka, 
     assert timestamp > 1_600_000_000_000
 
 
-def test_a_port_in_use_is_told_with_its_owner(server_run: Run, valkey: Valkey, tmp_path: Path) -> None:
+def test_a_port_in_use_is_told_with_its_owner(server_run: Run, tmp_path: Path) -> None:
+    valkey = Valkey(tmp_path / "first", server_run).start()
     assert valkey.process is not None
-    second = Valkey(tmp_path / "valkey", server_run, port=valkey.port)
-    with pytest.raises(
-        RunnerError, match=rf"port {valkey.port} for valkey is used by process {valkey.process.pid}"
-    ):
+    second = Valkey(tmp_path / "second", server_run, port=valkey.port)
+    with pytest.raises(RunnerError, match=rf"port {valkey.port} for valkey is used by process {valkey.process.pid}"):
         second.start()
+    valkey.stop()
 
 
 def test_a_server_that_ends_at_once_says_why(server_run: Run, tmp_path: Path) -> None:

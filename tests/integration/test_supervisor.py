@@ -166,7 +166,8 @@ def test_free_ports_are_free_and_never_given_twice() -> None:
     assert all(is_free(port) for port in ports)
 
 
-def test_ports_in_use_are_all_told(valkey: Valkey) -> None:
+def test_ports_in_use_are_all_told(run: Run) -> None:
+    valkey = Valkey(run.directory / "valkey", run).start()
     assert valkey.process is not None
     assert owner(valkey.port).startswith(f"process {valkey.process.pid} (valkey-server ")
     with pytest.raises(RunnerError) as caught:
@@ -174,3 +175,4 @@ def test_ports_in_use_are_all_told(valkey: Valkey) -> None:
     assert f"port {valkey.port} for shop is used by process {valkey.process.pid}" in str(caught.value)
     assert "PORT_OFFSET" in str(caught.value)
     assert "other" not in str(caught.value).split(":")[0]
+    valkey.stop()

@@ -19,17 +19,18 @@ from shared import metrics
 
 log = structlog.get_logger(__name__)
 
-# Longer than any request may wait for its answer and than the pause between two heartbeats of a stream.
-QUIET_SECONDS_MAX = 60.0
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS_MAX = 5.0
 _TCP_INFO_BYTES = 192
 _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in Linux' struct tcp_info
 
 
 class QuietConnections:
-    """Watches this process' connections on one port."""
+    """Watches this process' connections on one port.
 
-    def __init__(self, port: int, seconds: float = QUIET_SECONDS_MAX) -> None:
+    `seconds` must be more than any request may wait for its answer and than the silence of a stream.
+    """
+
+    def __init__(self, port: int, seconds: float) -> None:
         self._port = port
         self._seconds = seconds
         self._seen: dict[tuple[object, ...], tuple[int, float]] = {}  # client → bytes acknowledged, since when
@@ -41,7 +42,7 @@ class QuietConnections:
 
     def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(min(SWEEP_SECONDS, self._seconds)):
+        while not pause.wait(min(SWEEP_SECONDS_MAX, self._seconds / 4)):
             self.sweep(time.monotonic())
 
     def sweep(self, now: float) -> int:

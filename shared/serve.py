@@ -103,7 +103,7 @@ def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any
     app = getattr(importlib.import_module(module), attribute)(settings)
     _call_on_stop(app.stop)
     multiprocessing.util.Finalize(None, app.end, exitpriority=1)
-    QuietConnections(settings.port).start()
+    QuietConnections(settings.port, settings.quiet_seconds_max).start()
     return app
 
 

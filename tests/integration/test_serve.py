@@ -1,0 +1,259 @@
+"""A service as a process: it serves, survives, stops and does not let anybody hold its threads for ever."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import pytest
+
+from matchday.ports import free_port
+from tests.eventually import eventually
+from tests.example_service import SERVICE_TOKEN
+
+ORDER = b'{"matchNumber":1,"quantity":1}'
+
+
+class Server:
+    """One running example server."""
+
+    def __init__(self, **settings: str) -> None:
+        self.port = free_port()
+        environment = {**os.environ, "PORT": str(self.port), "SERVICE_TOKEN": SERVICE_TOKEN, **settings}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.example_server"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False)
+
+    def wait_until_ready(self) -> "Server":
+        eventually(self._is_ready, 30, "the server answers")
+        return self
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.client.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def worker(self) -> int:
+        return int(self.client.get("/api/process").json()["pid"])
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 30)
+
+    def send(self, head: str, body: bytes = b"") -> socket.socket:
+        connection = self.connect()
+        connection.sendall(f"{head}\r\nHost: example\r\n\r\n".encode() + body)
+        return connection
+
+    def end(self) -> str:
+        """All output; the process is killed when it has not ended by itself."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.client.close()
+        return self.process.communicate(timeout=30)[0].decode()
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def serve(**settings: str) -> Server:
+        servers.append(Server(**settings))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.end()
+
+
+Serving = Callable[..., Server]
+
+
+def _received(connection: socket.socket) -> bytes:
+    received = b""
+    with connection:
+        while piece := connection.recv(65_536):
+            received += piece
+    return received
+
+
+def test_sigterm_ends_it_with_success_and_releases_everything(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    server.process.terminate()
+    assert server.process.wait(20) == 0
+    assert "the end" in server.end()
+
+
+def test_a_stop_lets_requests_in_flight_finish(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(server.client.get, "/api/process?seconds=2")
+        eventually(lambda: b"in_progress 2.0" in httpx.get(f"{server.client.base_url}/metrics").content, 10)
+        server.process.terminate()
+        assert answer.result(20).status_code == 200
+    assert server.process.wait(20) == 0
+
+
+def test_a_stop_is_bounded_in_time(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    connection = server.send("GET /api/process?seconds=60 HTTP/1.1")
+    eventually(lambda: b"in_progress 2.0" in server.client.get("/metrics").content, 10)
+    server.process.terminate()
+    assert server.process.wait(20) == 0
+    connection.close()
+
+
+def test_ctrl_c_ends_the_whole_group_with_success(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    os.killpg(server.process.pid, signal.SIGINT)
+    assert server.process.wait(20) == 0
+
+
+def test_sigterm_to_the_whole_group_is_a_success_too(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    os.killpg(server.process.pid, signal.SIGTERM)
+    assert server.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.3, 0.6])
+def test_a_stop_at_any_moment_of_the_start_stops(serving: Serving, pause: float) -> None:
+    server = serving()
+    eventually(lambda: psutil.Process(server.process.pid).status() != psutil.STATUS_ZOMBIE, 5)
+    time.sleep(pause)  # any moment will do
+    server.process.terminate()
+    assert server.process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_a_killed_worker_is_replaced(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    worker = server.worker
+    os.kill(worker, signal.SIGKILL)
+    server.wait_until_ready()
+    assert server.worker != worker
+    assert server.process.poll() is None
+
+
+def test_the_worker_dies_with_the_main_process(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    worker = psutil.Process(server.worker)
+    server.process.kill()
+    worker.wait(5)
+
+
+def test_an_app_that_cannot_be_made_ends_it_with_failure(serving: Serving) -> None:
+    server = serving(EXAMPLE_BREAKS="true")
+    assert server.process.wait(30) == 1
+    assert "this app cannot be made" in server.end()
+
+
+def test_a_wrong_setting_ends_it_with_code_2_and_its_name(serving: Serving) -> None:
+    server = serving(CORS_ORIGINS="everybody")
+    assert server.process.wait(30) == 2
+    assert "CORS_ORIGINS" in server.end()
+
+
+def test_a_stop_ends_open_streams(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    with server.client.stream("GET", "/api/endless") as response:
+        pieces = response.iter_raw()
+        assert next(pieces) == b"begun\n"
+        server.process.terminate()
+        assert b"".join(pieces) == b"stopping\n"
+    assert server.process.wait(20) == 0
+
+
+def test_streams_do_not_take_the_threads_of_requests(serving: Serving) -> None:
+    server = serving(HTTP_THREADS="2").wait_until_ready()
+    streams = [server.send("GET /api/endless HTTP/1.1") for _ in range(20)]
+    for stream in streams:
+        assert stream.recv(10)
+    assert server.client.get("/api/orders/1").status_code == 200
+    for stream in streams:
+        stream.close()
+
+
+def test_a_body_in_chunks_is_read_and_measured(serving: Serving) -> None:
+    server = serving(BODY_BYTES_MAX="1024").wait_until_ready()
+    headers = {"Content-Type": "application/json"}
+
+    def chunks(size: int) -> Iterator[bytes]:
+        yield ORDER
+        yield b" " * (size - len(ORDER))
+
+    assert server.client.post("/api/orders", content=chunks(1024), headers=headers).status_code == 201
+    assert server.client.post("/api/orders", content=chunks(1025), headers=headers).status_code == 413
+    assert server.client.post("/api/orders", content=chunks(900_000), headers=headers).status_code == 413
+
+
+def test_head_and_304_and_204_have_no_body_on_the_wire(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    head = _received(server.send("HEAD /api/orders/1 HTTP/1.1\r\nConnection: close"))
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"content-length: 41" in head
+    assert head.endswith(b"\r\n\r\n")
+
+
+POST = "POST /api/orders HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}"
+
+
+def test_bodies_that_never_end_leave_threads_for_others(serving: Serving) -> None:
+    server = serving(HTTP_THREADS="4").wait_until_ready()
+    stalled = [server.send(POST.format(100), b"{") for _ in range(8)]
+    eventually(lambda: server.client.get("/api/orders/1").status_code == 200, 10)
+    answers = [eventually(lambda: server.client.get("/api/orders/1").status_code, 10) for _ in range(20)]
+    assert set(answers) == {200}
+    refused = server.client.post("/api/orders", content=ORDER, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    for connection in stalled:
+        connection.close()
+    eventually(lambda: server.client.post("/api/orders", json={"matchNumber": 1, "quantity": 1}).status_code == 201, 10)
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system tells of bytes taken on Linux only")
+
+
+@needs_linux
+def test_a_body_that_stops_in_the_middle_is_cut_off(serving: Serving) -> None:
+    server = serving(QUIET_SECONDS_MAX="1").wait_until_ready()
+    assert _received(server.send(POST.format(100), b"{")) == b""
+
+
+@needs_linux
+def test_a_body_that_comes_byte_by_byte_is_cut_off(serving: Serving) -> None:
+    server = serving(QUIET_SECONDS_MAX="1").wait_until_ready()
+    connection = server.send(POST.format(60_000))
+    with pytest.raises(OSError):  # noqa: PT012
+        for _ in range(600):
+            connection.sendall(b" ")
+            time.sleep(0.05)  # a slow client
+    connection.close()
+
+
+@needs_linux
+def test_a_viewer_that_does_not_read_is_cut_off(serving: Serving) -> None:
+    server = serving(QUIET_SECONDS_MAX="1").wait_until_ready()
+    connection = server.send("GET /api/endless?seconds=0.001 HTTP/1.1")
+    eventually(lambda: b"quiet_connections_total 1.0" in server.client.get("/metrics").content, 30)
+    connection.close()
+
+
+@needs_linux
+def test_who_takes_what_is_sent_stays_connected(serving: Serving) -> None:
+    server = serving(QUIET_SECONDS_MAX="1").wait_until_ready()
+    with server.client.stream("GET", "/api/endless?seconds=0.5") as response:
+        pieces = response.iter_raw(65_536)
+        begun = time.monotonic()
+        while time.monotonic() - begun < 3:
+            assert next(pieces)

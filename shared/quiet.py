@@ -8,6 +8,7 @@ byte by byte, one that stopped in the middle, or one that does not read what it 
 
 import os
 import socket
+import stat
 import struct
 import sys
 import threading
@@ -57,10 +58,13 @@ class QuietConnections:
     def _look(self, descriptor: int, now: float, seen: dict[tuple[object, ...], tuple[int, float]]) -> int:
         try:
             # A copy stays the same connection even when the server closes its own descriptor meanwhile.
-            connection = socket.socket(fileno=os.dup(descriptor))
+            copy = os.dup(descriptor)
         except OSError:
             return 0
-        with connection:
+        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
+            os.close(copy)
+            return 0
+        with socket.socket(fileno=copy) as connection:
             try:
                 return self._judge(connection, now, seen)
             except OSError:

@@ -44,10 +44,19 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
 fi
 
 rm -f "$STAMP"
+TOTAL=$(grep -c '==' requirements.lock)
 echo "matchday: installing the packages of requirements.lock (about 300 MB the first time)"
-.venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar on \
-    --require-hashes -r requirements.lock ||
-    fail "not all packages could be installed, see above; run the same command again to go on"
+# pip says four lines a package; all of them are kept, and shown are the progress and what went wrong.
+{
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+        --require-hashes -r requirements.lock 2>&1 && touch "$STAMP.packages"
+} | tee .venv/install.log | awk -v total="$TOTAL" '
+    /^Collecting / { if (++n % 10 == 0) { print "matchday: " n " of about " total " packages"; fflush() } }
+    /^Installing collected/ { print "matchday: unpacking"; fflush() }
+    /^ERROR|^WARNING: Retrying|[Nn]o space left/ { print; fflush() }'
+[ -f "$STAMP.packages" ] ||
+    fail "not all packages could be installed, see .venv/install.log; the same command again goes on from here"
+rm "$STAMP.packages"
 .venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet \
     --no-deps --no-build-isolation --editable . || fail "the project itself could not be installed, see above"
 wanted >"$STAMP"

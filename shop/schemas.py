@@ -31,6 +31,11 @@ Price = Annotated[
     PlainSerializer(_number, return_type=int | float),
     WithJsonSchema({"type": "number", "minimum": 0}, mode="serialization"),
 ]
+PriceLimit = Annotated[
+    Decimal,
+    Field(ge=0, le=PRICE_MAX),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": PRICE_MAX}),
+]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 VisibleText = Annotated[str, Field(pattern=r"^[!-~]+$", min_length=1, max_length=MESSAGE_ID_LONGEST)]
 
@@ -122,8 +127,8 @@ class MatchQuery(QueryModel):
     date_from: datetime.date | None = Field(None, description="First day, UTC.")
     date_to: datetime.date | None = Field(None, description="Last day, UTC, itself included.")
     category: int | None = Field(None, ge=1, le=PATH_INT_MAX)
-    price_min: Decimal | None = Field(None, ge=0, le=PRICE_MAX, description="Least price of a ticket, major units.")
-    price_max: Decimal | None = Field(None, ge=0, le=PRICE_MAX, description="Highest price of a ticket, major units.")
+    price_min: PriceLimit | None = Field(None, description="Least price of a ticket, major units.")
+    price_max: PriceLimit | None = Field(None, description="Highest price of a ticket, major units.")
     availability: Availability | None = None
     sort: SortKey = SortKey.MATCH_NUMBER
     limit: int = Field(PAGE_LIMIT_DEFAULT, ge=1, le=PAGE_LIMIT_MAX)

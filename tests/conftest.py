@@ -10,6 +10,7 @@ Fixtures:
     environment               the environment of a process that uses all of the above.
     make_site                 whole sites of ours, see tests/sites.py.
 
+With INFRA=containers the servers come from testcontainers instead of wheels.
 Bounded waits: `from tests.eventually import eventually`.
 """
 
@@ -29,6 +30,7 @@ from matchday.paths import CHECKOUT, VAR
 from matchday.run import Run, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
 from matchday.topics import create_topics, delete_topics
+from tests.containers import CONTAINERS
 from tests.resources import Databases, Topics
 from tests.sites import SiteMaker
 
@@ -67,7 +69,14 @@ def server_run(run_directory: Path) -> Iterator[Run]:
     run.end()
 
 
-def _serve(server: Server) -> Iterator[Server]:
+def _serve(kind: type[Server], run: Run) -> Iterator[Server]:
+    if os.environ.get("INFRA") == "containers":
+        container = CONTAINERS[kind](run.directory / kind.name, run)
+        container.start()
+        yield container
+        container.remove()
+        return
+    server = kind(run.directory / kind.name, run)
     server.start()
     yield server
     server.stop()
@@ -75,17 +84,17 @@ def _serve(server: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def _postgres(server_run: Run) -> Iterator[Server]:
-    yield from _serve(Postgres(server_run.directory / "postgres", server_run))
+    yield from _serve(Postgres, server_run)
 
 
 @pytest.fixture(scope="session")
 def _valkey(server_run: Run) -> Iterator[Server]:
-    yield from _serve(Valkey(server_run.directory / "valkey", server_run))
+    yield from _serve(Valkey, server_run)
 
 
 @pytest.fixture(scope="session")
 def _kafka(server_run: Run) -> Iterator[Server]:
-    yield from _serve(Kafka(server_run.directory / "kafka", server_run))
+    yield from _serve(Kafka, server_run)
 
 
 def _alive(server: Server) -> Server:

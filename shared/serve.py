@@ -10,6 +10,7 @@ import functools
 import importlib
 import multiprocessing.util
 import os
+import resource
 import signal
 import sys
 import threading
@@ -31,12 +32,10 @@ log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 10
 HEADER_SECONDS_MAX = 15
 IDLE_CONNECTIONS_MAX = 1024
+OTHER_FILES = 256
 BACKLOG = 1024
 PARENT_POLL_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
-# A thread that comes back from the database waits at most this long for a busy one; Python's default is ten times as
-# much, which every round trip of a transaction would pay under load.
-SWITCH_SECONDS = 0.0005
 
 
 def serve(factory: str, settings: HttpSettings, *, name: str, streams: int = 0) -> None:
@@ -65,6 +64,7 @@ def serve(factory: str, settings: HttpSettings, *, name: str, streams: int = 0) 
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS_MAX,
     )
+    _allow_files(threads + IDLE_CONNECTIONS_MAX + OTHER_FILES)
     log.info("serving", host=settings.host, port=settings.port, threads=threads, pid=os.getpid())
     loader = functools.partial(_load, factory, settings, name, os.getpid())
     try:
@@ -91,6 +91,16 @@ def main(factory: str, settings: type[HttpSettings], *, name: str, streams: Call
     serve(factory, loaded, name=name, streams=streams(loaded) if streams else 0)
 
 
+def _allow_files(wanted: int) -> None:
+    """Lets this process and its worker have as many connections as they are configured for, if the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        log.warning("few_files", wanted=wanted, allowed=limit)
+
+
 def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any:
     """Makes the app; runs in the worker."""
     die_with(main_pid)
@@ -98,7 +108,6 @@ def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     logs.configure(name, settings.log_level)
-    sys.setswitchinterval(SWITCH_SECONDS)
     module, _, attribute = factory.partition(":")
     app = getattr(importlib.import_module(module), attribute)(settings)
     _call_on_stop(app.stop)

@@ -70,16 +70,22 @@ def create_reservation(wiring: Wiring, body: NewReservation, query: Wait, header
     """
     wiring.broker.require()
     wish = _wish(body, headers.idempotency_key)
-    waiter = wiring.waiting.expect(wish.sale_id, State.SUBMITTED)
-    try:
-        standing = wiring.submitter.submit(wish)
-        if query.wait and standing.status is State.SUBMITTED:
-            sale = wiring.waiting.wait(waiter, query.wait) if standing.sale.key.sale_id == wish.sale_id else None
-            standing = Standing(standing.reservation, sale) if sale else _decided(wiring, standing.reservation.id)
-    finally:
-        wiring.waiting.forget(waiter)
+    standing = _submit_and_wait(wiring, wish, query.wait) if query.wait else wiring.submitter.submit(wish).standing()
     location = f"/api/reservations/{standing.reservation.id}"
     return json_answer(wiring.answer(standing, with_token=True), 201, [("Location", location)])
+
+
+def _submit_and_wait(wiring: Wiring, wish: Submit, seconds: float) -> Standing:
+    waiter = wiring.waiting.expect(wish.sale_id, State.SUBMITTED)
+    try:
+        ticket = wiring.submitter.submit(wish, waiter.event)
+        sale = wiring.waiting.wait(waiter, seconds)
+        standing = ticket.standing()
+    finally:
+        wiring.waiting.forget(waiter)
+    if sale is not None:
+        return Standing(standing.reservation, sale)
+    return _decided(wiring, standing.reservation.id) if standing.status is State.SUBMITTED else standing
 
 
 def _wish(body: NewReservation, key: str | None) -> Submit:

@@ -13,40 +13,69 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from reservations.domain import Standing, Submit
 from reservations.handlers import Result
 from shared.errors import DependencyUnavailable, MatchdayError
+from shop.inventory.domain import State
 
 SUBMIT_SECONDS_MAX = 30.0
 STOP: None = None
 
 
-class Submitter:
-    """Hands wishes to `submit_all` in batches; `submit` waits for the wish's own result."""
+class Ticket:
+    """A place in the queue. `wake` is the event of somebody who has more to wait for than the transaction's end."""
 
-    def __init__(
-        self, submit_all: Callable[[Sequence[Submit]], list[Result]], batch_max: int, threads: int, queue_max: int
-    ) -> None:
-        self._submit_all = submit_all
-        self._batch_max = batch_max
-        self._queue: queue.Queue[tuple[Submit, Future[Result]] | None] = queue.Queue(queue_max)
-        self._threads = [
-            threading.Thread(target=self._run, name=f"submit-{number}", daemon=True) for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+    __slots__ = ("future", "wake", "wish")
 
-    def submit(self, wish: Submit) -> Standing:
+    def __init__(self, wish: Submit, wake: threading.Event | None) -> None:
+        self.wish = wish
+        self.wake = wake
+        self.future: Future[Result] = Future()
+
+    def settle(self, result: Result) -> None:
+        """Hands the result over; who waits for the verdict is woken only if there is none to wait for."""
+        self.future.set_result(result)
+        if self.wake is not None and (isinstance(result, MatchdayError) or result.status is not State.SUBMITTED):
+            self.wake.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Hands an error over that nobody foresaw."""
+        self.future.set_exception(error)
+        if self.wake is not None:
+            self.wake.set()
+
+    def standing(self) -> Standing:
         """The reservation. Raises what `submit_all` says of this wish, or `DependencyUnavailable`."""
-        future: Future[Result] = Future()
         try:
-            self._queue.put_nowait((wish, future))
-            result = future.result(SUBMIT_SECONDS_MAX)
-        except queue.Full:
-            raise DependencyUnavailable("too many buyers are waiting") from None
+            result = self.future.result(SUBMIT_SECONDS_MAX)
         except FutureTimeoutError:
             # The wish may yet be done; a hold that nobody follows ends by itself.
             raise DependencyUnavailable("the submit took too long") from None
         if isinstance(result, MatchdayError):
             raise result
         return result
+
+
+class Submitter:
+    """Hands wishes to `submit_all` in batches; each ticket gets its own result."""
+
+    def __init__(
+        self, submit_all: Callable[[Sequence[Submit]], list[Result]], batch_max: int, threads: int, queue_max: int
+    ) -> None:
+        self._submit_all = submit_all
+        self._batch_max = batch_max
+        self._queue: queue.Queue[Ticket | None] = queue.Queue(queue_max)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"submit-{number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, wish: Submit, wake: threading.Event | None = None) -> Ticket:
+        """Puts a wish into the queue. Raises `DependencyUnavailable` when too many wait."""
+        ticket = Ticket(wish, wake)
+        try:
+            self._queue.put_nowait(ticket)
+        except queue.Full:
+            raise DependencyUnavailable("too many buyers are waiting") from None
+        return ticket
 
     def close(self) -> None:
         """Finishes what waits."""
@@ -62,7 +91,7 @@ class Submitter:
             if stop:
                 return
 
-    def _take(self, batch: list[tuple[Submit, Future[Result]]]) -> tuple[list[tuple[Submit, Future[Result]]], bool]:
+    def _take(self, batch: list[Ticket]) -> tuple[list[Ticket], bool]:
         while len(batch) < self._batch_max:
             try:
                 item = self._queue.get_nowait()
@@ -73,14 +102,14 @@ class Submitter:
             batch.append(item)
         return batch, False
 
-    def _serve(self, batch: list[tuple[Submit, Future[Result]]]) -> None:
+    def _serve(self, batch: list[Ticket]) -> None:
         try:
-            results = self._submit_all([wish for wish, _ in batch])
+            results = self._submit_all([ticket.wish for ticket in batch])
         except BaseException as error:
-            for _, future in batch:
-                future.set_exception(error)
+            for ticket in batch:
+                ticket.fail(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for ticket, result in zip(batch, results, strict=True):
+            ticket.settle(result)

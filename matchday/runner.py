@@ -46,6 +46,7 @@ class Runner:
         self.addresses: dict[str, str] = {}
         self._document = Document(site.document)
         self._state = "starting"
+        self._expected = 0
         self._run = Run(site.run_directory)
 
     def up(self) -> None:
@@ -55,6 +56,7 @@ class Runner:
         if ended := reap(self.site.run_directory):
             self.console.say("matchday", f"ended {ended} processes that an interrupted run had left behind")
         specs = present()
+        self._expected = len(specs)
         self._preflight(specs)
         self._run = Run.begin(self.site.run_directory)
         try:
@@ -205,7 +207,7 @@ class Runner:
     def _changed(self) -> None:
         """Write site.json; from the moment when all processes of the site have been started."""
         processes = [member.status() for member in self.supervisor.members("processes")]
-        if self._state == "stopping" or len(processes) < len(present()):
+        if self._state == "stopping" or len(processes) < self._expected:
             return
         try:
             self._document.write(self._content(processes))

@@ -55,7 +55,9 @@ class Stop:
             self.request()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, on_signal)
+            # Under `nohup` a closed terminal is to be ignored.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, on_signal)
 
 
 def until(condition: Callable[[], bool], seconds: float, stop: Stop | None = None) -> bool:

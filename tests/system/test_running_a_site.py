@@ -153,7 +153,7 @@ def test_a_site_comes_up_heals_itself_and_goes_without_a_trace(operator: Operato
 
 
 def test_a_second_site_shares_the_first_one_s_broker_and_a_dropped_database_is_rebuilt(operator: Operator) -> None:
-    operator.up()
+    operator.up(MASTERLIST="small")
     first = operator.status()
     atlas = {
         "SITE": "atlas",
@@ -167,6 +167,8 @@ def test_a_second_site_shares_the_first_one_s_broker_and_a_dropped_database_is_r
     assert "published" not in (operator.var / "atlas" / "log" / "topics.log").read_text()
     pools = pools_of(second)
     assert len(pools) == 192
+    capacity = httpx.get(f"http://{by_name(second, 'shop')['address']}/api/matches/1/availability")
+    assert [pool["capacity"] for pool in capacity.json()["categories"]] == [20, 20, 20]
 
     assert operator.matchday("down", **atlas).returncode == 0
     assert all_ready(operator), "the first site is untouched"

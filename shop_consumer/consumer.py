@@ -42,7 +42,8 @@ class Consumer(threading.Thread):
         self._source = GroupConsumer(
             settings,
             federation.topic,
-            f"matchday-{settings.client_id}",
+            # One broker may serve more than one federation, as dev and prod; a group knows one topic.
+            f"matchday-{settings.client_id}-{federation.topic}",
             f"{settings.client_id}-{settings.consumer_member}",
             self._positions,
         )

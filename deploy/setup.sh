@@ -1,0 +1,10 @@
+#!/bin/sh
+# What has to be there before a site's services start: secrets, schema, topics, master list. Safe to run again.
+set -eu
+umask 077
+for name in service-token token-secret; do
+    [ -s "/run/matchday/$name" ] ||
+        python -c 'import secrets; print(secrets.token_urlsafe(32), end="")' >"/run/matchday/$name"
+done
+python -m matchday.migrate
+python -m matchday.broker_setup

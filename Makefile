@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help up down status test check format bench install clean
+.PHONY: help up down status test check format bench install lock clean
 
 help:
 	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
@@ -42,6 +42,12 @@ bench: install
 
 install:
 	@sh deploy/install.sh
+
+# After a change of the dependencies in pyproject.toml; needs the tool uv.
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+lock:
+	$(LOCK) --all-extras -o requirements.lock
+	$(LOCK) -c requirements.lock -o deploy/requirements.lock
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

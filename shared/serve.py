@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS_MAX = 10
 HEADER_SECONDS_MAX = 15
+HEAD_BYTES_MAX = 65_536  # request line and headers
 IDLE_CONNECTIONS_MAX = 1024
 OTHER_FILES = 256
 BACKLOG = 1024
@@ -58,7 +59,7 @@ def serve(factory: str, settings: HttpSettings, *, name: str, streams: int = 0) 
         # Connections, also idle ones, that the worker accepts; the kernel's queue holds further ones.
         backpressure=threads + IDLE_CONNECTIONS_MAX,
         backlog=BACKLOG,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS_MAX * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS_MAX * 1000, max_buffer_size=HEAD_BYTES_MAX),
         log_level=LogLevels.error,
         log_dictconfig=_GRANIAN_LOGS,
         respawn_failed_workers=True,
@@ -112,8 +113,15 @@ def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any
     app = getattr(importlib.import_module(module), attribute)(settings)
     _call_on_stop(app.stop)
     multiprocessing.util.Finalize(None, app.end, exitpriority=1)
+    _hide_environment()
     QuietConnections(settings.port, settings.quiet_seconds_max).start()
     return app
+
+
+def _hide_environment() -> None:
+    """Granian copies the process' environment into every request's, where HTTP_THREADS would be a header."""
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        del os.environ[name]
 
 
 def die_with(parent_pid: int) -> None:

@@ -1,6 +1,6 @@
 """Settings of the shop."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.settings import HttpSettings
 from shop.inventory.settings import InventorySettings
@@ -18,3 +18,9 @@ class ShopSettings(InventorySettings, HttpSettings):
         0.25, gt=0, le=5, description="Least time between two sendings to all viewers of the stream."
     )
     sse_heartbeat_seconds: float = Field(15.0, gt=0, le=30, description="Longest silence of a stream.")
+
+    @model_validator(mode="after")
+    def _viewers_are_not_quiet(self) -> "ShopSettings":
+        if self.sse_heartbeat_seconds * 2 > self.quiet_seconds_max:
+            raise ValueError("SSE_HEARTBEAT_SECONDS must be at most half of QUIET_SECONDS_MAX")
+        return self

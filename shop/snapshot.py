@@ -51,6 +51,7 @@ class Snapshots:
         self._now = monotonic
         self._lock = threading.Lock()
         self._flight: Future[Content] | None = None
+        self._begun = float("-inf")
         self._content: Content | None = None
         self._taken = float("-inf")
         self._failed = float("-inf")
@@ -71,6 +72,8 @@ class Snapshots:
     def _board(self) -> tuple[Future[Content], bool]:
         with self._lock:
             if self._flight is not None:
+                if self._now() - self._begun > WAIT_SECONDS_MAX:
+                    raise DependencyUnavailable("the database answers too slowly")
                 return self._flight, False
             flight: Future[Content] = Future()
             if self._content is not None and self._now() - self._taken < self._fresh_seconds:
@@ -78,7 +81,7 @@ class Snapshots:
                 return flight, False
             if self._now() - self._failed < FAILURE_SECONDS:
                 raise DependencyUnavailable("the database is out of reach or busy")
-            self._flight = flight
+            self._flight, self._begun = flight, self._now()
             return flight, True
 
     def _fly(self, flight: Future[Content]) -> None:

@@ -145,6 +145,12 @@ class HttpApp(Flask):
             callback()
 
     def full_dispatch_request(self) -> Response:
+        response = self._dispatch()
+        if response.is_streamed and request.method == "HEAD":
+            response.close()  # nobody will iterate it, so nobody else would
+        return response
+
+    def _dispatch(self) -> Response:
         if self.before_request_funcs or self.after_request_funcs:
             return super().full_dispatch_request()
         # Without hooks there is nothing to ask them; that saves a tenth of a request's time.

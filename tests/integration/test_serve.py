@@ -205,6 +205,20 @@ def test_head_and_304_and_204_have_no_body_on_the_wire(serving: Serving) -> None
     assert head.endswith(b"\r\n\r\n")
 
 
+def test_a_head_of_any_length_is_refused_or_answered(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    long = server.client.get("/api/search?team=" + "x" * 20_000)
+    assert long.status_code == 422
+    for size in (100_000, 1_000_000):
+        assert server.client.get("/api/orders/1", headers={"X-Long": "x" * size}).status_code == 431
+    assert server.client.get("/api/orders/1").status_code == 200
+
+
+def test_settings_do_not_look_like_headers(serving: Serving) -> None:
+    server = serving(HTTP_X_REQUEST_ID="from-the-environment").wait_until_ready()
+    assert server.client.get("/api/orders/1").headers["X-Request-Id"] != "from-the-environment"
+
+
 POST = "POST /api/orders HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import resource
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -153,6 +154,10 @@ def test_viewers_that_leave_are_forgotten_and_a_stop_ends_the_rest(
 
     eventually(lambda: open_streams() == 100, 60)
     leaving.close()
+    for _ in range(100):
+        with socket.create_connection(("127.0.0.1", shop.ports["shop"])) as hasty:
+            hasty.sendall(b"GET /api/availability/stream HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert shop.client("shop").head("/api/availability/stream").status_code == 200
     held = itertools.count()
 
     def only_the_rest_is_left() -> bool:

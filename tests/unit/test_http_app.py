@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import structlog
+from flask import Response
 from flask.testing import FlaskClient
 from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
-from shared.http import HttpApp, Routes
+from shared.http import Answer, HttpApp, Routes
 from tests.example_service import SERVICE_TOKEN, example_app, example_settings, routes
 
 ORDER = {"matchNumber": 1, "quantity": 1}
@@ -194,6 +195,31 @@ def test_a_stream_is_not_gathered(client: FlaskClient) -> None:
     response = client.get("/api/stream")
     assert "Content-Length" not in response.headers
     assert response.data == b"one two"
+
+
+def test_head_of_a_stream_ends_it_at_once() -> None:
+    closed = []
+
+    class Pieces:
+        def __iter__(self) -> "Pieces":
+            return self
+
+        def __next__(self) -> bytes:
+            raise AssertionError("nobody reads")
+
+        def close(self) -> None:
+            closed.append(1)
+
+    part = Routes("x")
+
+    @part.get("/x", answer=Answer("Pieces", media_type="text/plain"))
+    def pieces() -> Response:
+        return Response(Pieces(), content_type="text/plain")
+
+    app = HttpApp("x", "x", example_settings())
+    app.add_routes(part)
+    assert app.test_client().head("/x").status_code == 200
+    assert closed
 
 
 def test_an_ordinary_answer_is_handed_over_in_one_list() -> None:

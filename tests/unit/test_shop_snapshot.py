@@ -133,6 +133,20 @@ def test_a_slow_database_is_not_waited_for_longer_than_allowed(
         assert first.result(10)
 
 
+def test_who_comes_when_a_look_has_hung_for_long_does_not_wait_at_all(database: Database, time: Time) -> None:
+    snapshots = Snapshots(database.load, 0.2, time)
+    database.gate.clear()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(snapshots.get)
+        while not database.looks:
+            threading.Event().wait(0.001)
+        time.now += snapshot.WAIT_SECONDS_MAX + 1
+        with pytest.raises(DependencyUnavailable, match="too slowly"):
+            snapshots.get()
+        database.gate.set()
+        assert first.result(10)
+
+
 def test_a_failure_reaches_all_who_wait_for_the_same_look(database: Database) -> None:
     snapshots = Snapshots(database.load, 0.2)
     database.down = True

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 RETRIABLE_CLASSES = ("08", "53", "57", "58")
 RETRIABLE_STATES = ("40001", "40P01", "55P03")
 LISTEN_POLL_SECONDS = 1.0
+PREPARE_AFTER = 1  # uses of a statement on a connection before it is prepared there
 LISTEN_RETRY_SECONDS = 0.5
 
 
@@ -51,11 +52,14 @@ class Database:
             f"-c lock_timeout={int(settings.database_lock_seconds * 1000)}"
             f" -c statement_timeout={int(settings.database_statement_seconds * 1000)}"
             " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+            # Our statements are few and good for any values; to plan one costs more than to run it.
+            " -c plan_cache_mode=force_generic_plan -c jit=off"
         )
         return {
             "connect_timeout": settings.database_connect_seconds,
             "application_name": self.application_name,
             "options": options,
+            "prepare_threshold": PREPARE_AFTER,
         }
 
     @contextlib.contextmanager

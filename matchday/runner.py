@@ -175,7 +175,8 @@ class Runner:
             if now > explain_at:
                 explain_at = now + EXPLAIN_EVERY_SECONDS
                 for process in waiting:
-                    self.console.say(process.unit.name, why_not(process))
+                    if not is_ready(process):
+                        self.console.say(process.unit.name, why_not(process))
             self.stop.sleep(READY_POLL_SECONDS)
 
     def _announce(self) -> None:

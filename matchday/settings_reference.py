@@ -1,0 +1,255 @@
+"""`python -m matchday.settings_reference > docs/settings.md`: every environment variable, from the code that reads it.
+
+What a process takes is told by its settings class; the form of a value, where a rule of ours checks it, in the words
+with which the process itself would refuse a wrong one. Variables that no settings class reads are listed here by hand,
+and a test compares them with what the code asks the environment for.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from matchday.broker_setup import DEFAULT_MASTERLIST
+from matchday.processes import PROCESSES
+from matchday.runner import SERVER_PORTS
+from matchday.site import PORT_OFFSET_MAX, SECRETS
+from reservations.settings import HoldSettings, ReservationsSettings, WorkerSettings
+from shared.settings import CommonSettings, DatabaseSettings, HttpSettings, KafkaSettings, Settings
+from shop.inventory.settings import InventorySettings
+from shop.settings import ShopSettings
+from shop_consumer.settings import ConsumerSettings
+
+SETTINGS_OF: Mapping[str, type[Settings]] = {
+    "shop": ShopSettings,
+    "shop-consumer": ConsumerSettings,
+    "reservations": ReservationsSettings,
+    "reservations-relay": InventorySettings,
+    "reservations-worker": WorkerSettings,
+}
+# Each class is a section; a variable stands in the first that has it.
+SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
+    (CommonSettings, "Who we are", ""),
+    (DatabaseSettings, "PostgreSQL", "One database a site. Every wait for it has an end."),
+    (KafkaSettings, "Kafka", "The broker and the two topics."),
+    (
+        InventorySettings,
+        "The federation's rules",
+        "`LOG_HOLD_SECONDS` and `QUANTITY_MAX` must be the same at every site: verdicts follow from them.",
+    ),
+    (HttpSettings, "HTTP", "Of each process that answers HTTP."),
+    (ShopSettings, "The shop", ""),
+    (ConsumerSettings, "The consumer", ""),
+    (HoldSettings, "Holds of this site's buyers", "`HOLD_SECONDS` must be below `LOG_HOLD_SECONDS`."),
+    (ReservationsSettings, "Reservations", ""),
+    (WorkerSettings, "The reservations' worker", ""),
+)
+# The code says the form where a meaning is wanted.
+MEANINGS = {"DATABASE_URL": "The site's database.", "KAFKA_BOOTSTRAP_SERVERS": "Some of the cluster's brokers."}
+MADE_BY_UP = {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "HOST", "PORT", *SECRETS}
+NO_ONE_TAKES_THIS = "!"
+
+
+class ByHand(NamedTuple):
+    """A variable that no settings class reads."""
+
+    name: str
+    form: str
+    default: str
+    meaning: str
+
+
+RUNNER = (
+    ByHand(
+        "SITE",
+        "1 to 32 letters, digits, `.`, `_` or `-`, beginning with a letter or digit; not `tests`",
+        "`matchday`",
+        "Which site of this machine; names its folder below `var/`, and its `CLIENT_ID` unless that is set.",
+    ),
+    ByHand("PORT_OFFSET", f"whole number, 0 to {PORT_OFFSET_MAX}", "`0`", "Added to every port of the site."),
+    ByHand("DETACH", "`1`", "stay", "`up` returns when the site is up; `make down` stops it."),
+    ByHand(
+        "DATABASE_URL",
+        "as below",
+        f"own server, port {SERVER_PORTS['postgres']} + `PORT_OFFSET`",
+        "A PostgreSQL of yours is used, and its database made when it is missing; none is started.",
+    ),
+    ByHand(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "as below",
+        f"own broker, port {SERVER_PORTS['kafka']} + `PORT_OFFSET`",
+        "A broker of yours, or of another site, is used; none is started.",
+    ),
+    ByHand(
+        "REDIS_URL",
+        "`redis://host:port/number`",
+        f"own Valkey, port {SERVER_PORTS['valkey']} + `PORT_OFFSET`",
+        "A Redis of yours; none is started. Handed to all processes; none of them reads it yet.",
+    ),
+    ByHand(
+        "MASTERLIST",
+        "path of a JSON file, or `world-cup-2022` or `small`",
+        f"`{DEFAULT_MASTERLIST}`",
+        "What an organiser's `up` publishes when the master list topic is empty.",
+    ),
+    ByHand(
+        "ORGANISER",
+        "`yes` or `no`",
+        "`yes` when every broker is on this machine",
+        "Whether this site may fill an empty master list topic.",
+    ),
+    ByHand("MATCHDAY_VAR", "path of a folder", "`var` in the checkout", "Where sites keep state, logs and data."),
+    ByHand(
+        "MATCHDAY_CACHE",
+        "path of a folder",
+        "`$XDG_CACHE_HOME/matchday` or `~/.cache/matchday`; on macOS `~/Library/Caches/matchday`",
+        "Where Kafka's jars are kept, for all checkouts of a user.",
+    ),
+    ByHand(
+        "MATCHDAY_PYTHON",
+        "name or path of a Python 3.11 or newer",
+        "the first found",
+        "The Python that `.venv` is made with.",
+    ),
+)
+TESTS = (
+    ByHand("INFRA", "`containers`", "servers from wheels", "The tests' servers come from a container engine."),
+    ByHand("KEEP_TEST_FILES", "`1`", "deleted", "Data and logs of the tests' servers and sites stay in `var/tests`."),
+    ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
+    ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
+)
+HEAD = """\
+# Settings
+
+<!-- Made by `python -m matchday.settings_reference`; change the code, not this page. -->
+
+Settings are environment variables, read once at start. A process that finds one wrong says its name, what was given
+and what is expected, on stderr, and ends with exit code 2; the values of secrets are never printed. An empty variable
+counts as not set. A secret `X` may also be given as `X_FILE`, the path of a file that holds it.
+
+`make up` hands whatever you set to every process of the site, so `make up HOLD_SECONDS=120` is all it takes. What is
+marked "`up` gives it" below is found by `make up` itself; who starts processes in another way sets it.
+
+The process names are those of `matchday status`.
+"""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable that settings classes read."""
+
+    name: str
+    form: str
+    default: str
+    meaning: str
+    processes: tuple[str, ...]
+
+
+def variables() -> list[tuple[str, str, list[Variable]]]:
+    """The sections: title, a sentence, and the variables."""
+    seen: set[str] = set()
+    sections = []
+    for settings, title, about in SECTIONS:
+        fields = [name for name in settings.model_fields if name not in seen]
+        seen.update(fields)
+        sections.append((title, about, [_variable(settings, name) for name in fields]))
+    return sections
+
+
+def _variable(settings: type[Settings], name: str) -> Variable:
+    schema = settings.model_json_schema()["properties"][name]
+    processes = tuple(process for process, used in SETTINGS_OF.items() if name in used.model_fields)
+    meaning = MEANINGS.get(name.upper(), schema.get("description", ""))
+    return Variable(name.upper(), _form(settings, name, schema), _default(name, schema), meaning, processes)
+
+
+def _form(settings: type[Settings], name: str, schema: Mapping[str, Any]) -> str:
+    schema = next((option for option in schema.get("anyOf", ()) if option["type"] != "null"), schema)
+    if "enum" in schema:
+        *others, last = [f"`{value}`" for value in schema["enum"]]
+        return f"{', '.join(others)} or {last}"
+    if schema.get("format") == "password":
+        least = f" of {schema['minLength']} characters or more" if "minLength" in schema else ""
+        return f"secret{least}; or `{name.upper()}_FILE`"
+    if schema.get("format") == "path":
+        return "path of a file"
+    if schema["type"] in ("integer", "number"):
+        return _range("whole number" if schema["type"] == "integer" else "number", schema)
+    if "pattern" in schema:
+        return f"text like `{schema['pattern']}`"
+    return _own_words(settings, name)
+
+
+def _range(kind: str, schema: Mapping[str, Any]) -> str:
+    least = f"from {schema['minimum']:g}" if "minimum" in schema else f"above {schema['exclusiveMinimum']:g}"
+    return f"{kind}, {least} to {_plain(schema['maximum'])}"
+
+
+def _plain(value: Any) -> Any:
+    """5.0 is written as 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _own_words(settings: type[Settings], name: str) -> str:
+    """What the process says is expected, asked by giving it something wrong."""
+    try:
+        settings.model_validate({name: NO_ONE_TAKES_THIS})
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["loc"] == (name,):
+                return str(problem["msg"]).removeprefix("Value error, ")
+    return "text"
+
+
+def _default(name: str, schema: Mapping[str, Any]) -> str:
+    if name.upper() in MADE_BY_UP:
+        return "`up` gives it" if "default" not in schema else f"`{schema['default']}`; `up` gives it"
+    if name in ("topic_masterlist", "topic_ticket_sales"):
+        example = KafkaSettings.model_construct(environment="{ENVIRONMENT}")
+        return f"`{example.masterlist_topic if name == 'topic_masterlist' else example.sales_topic}`"
+    if name == "client_id":
+        return "`matchday`; `up` gives `SITE`"
+    default = schema.get("default")
+    return "none" if default in (None, "") else f"`{_plain(default)}`"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _tables(title: str, about: str, listed: tuple[ByHand, ...]) -> Iterator[str]:
+    yield f"\n## {title}\n\n{about}\n"
+    yield _row("variable", "form", "default", "meaning")
+    yield _row("---", "---", "---", "---")
+    yield from (_row(f"`{name}`", form, default, meaning) for name, form, default, meaning in listed)
+
+
+def _used_by(processes: tuple[str, ...]) -> str:
+    return "all" if len(processes) == len(PROCESSES) else ", ".join(processes)
+
+
+def lines() -> Iterator[str]:
+    """The page."""
+    yield HEAD.rstrip("\n")
+    yield from _tables("The runner", "Read by `make up`, `make down` and the `matchday` command.", RUNNER)
+    for title, about, listed in variables():
+        yield f"\n## {title}\n" + (f"\n{about}\n" if about else "")
+        yield _row("variable", "form", "default", "meaning", "read by")
+        yield _row("---", "---", "---", "---", "---")
+        for each in listed:
+            yield _row(f"`{each.name}`", each.form, each.default, each.meaning, _used_by(each.processes))
+    yield from _tables("The tests", "Read by `make test`.", TESTS)
+    yield (
+        "\nThe runner also hands `SITE`, and as `MATCHDAY_RUN` a random name of the run, to every process it starts;"
+        "\nthe latter is how a later `make down` finds what a killed run left behind."
+    )
+
+
+def page() -> str:
+    return "\n".join(lines()) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

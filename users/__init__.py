@@ -1,0 +1,1 @@
+"""users, port 3030: will own accounts, sessions, roles and the keys that sign them. Nothing is built yet."""

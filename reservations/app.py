@@ -39,4 +39,5 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         readiness={"postgresql": database.ping, "kafka": wiring.broker.check},
     )
     app.on_stop(wiring.waiting.end_all)
+    app.on_end(database.close)
     return app

@@ -19,7 +19,7 @@ from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
-from shop.inventory.domain import OPEN, AlreadyReserved, Counters, Pool, Sale, State
+from shop.inventory.domain import OPEN, AlreadyReserved, Counters, HoldExpired, Pool, Sale, State
 from shop.inventory.holds import Held, HoldRequest
 from shop.inventory.tables import outbox as outbox_table
 
@@ -260,16 +260,29 @@ def resubmit(site: Site, settings: HoldSettings, outbox_id: int, sale_id: str) -
         return decision.sale
 
 
-def settle_resubmitted(site: Site, limit: int) -> int:
-    """Confirms paid sales that the log has admitted the second time; returns how many were decided."""
+def settle_resubmitted(site: Site, limit: int) -> list[tuple[str, State]]:
+    """Confirms paid sales that the log has admitted the second time: the reservations decided, and how.
+
+    Those that are not `reserved` now are lost: their buyers are owed a refund.
+    """
     now = site.clock.now()
     with site.database.transaction() as connection:
         waiting = store.resubmitted(connection, limit)
         sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in waiting])
-        decided = [reservation for reservation in waiting if sales[reservation.sale_id].state is not State.SUBMITTED]
-        for reservation in decided:
-            key = reservation.sale_key(site.federation.client_id)
-            if sales[key.sale_id].state is State.HELD:
-                holds.confirm(connection, site.federation, key, now)
-        store.settle_resubmitted(connection, [reservation.id for reservation in decided])
-    return len(decided)
+        decided = [
+            (reservation.id, _settle(connection, site, reservation, sales[reservation.sale_id].state, now))
+            for reservation in waiting
+            if sales[reservation.sale_id].state is not State.SUBMITTED
+        ]
+        store.settle_resubmitted(connection, [reservation_id for reservation_id, _ in decided])
+    return decided
+
+
+def _settle(connection: Connection, site: Site, reservation: Reservation, state: State, now: datetime) -> State:
+    if state is not State.HELD:
+        return state
+    key = reservation.sale_key(site.federation.client_id)
+    try:
+        return holds.confirm(connection, site.federation, key, now).state
+    except HoldExpired:
+        return holds.release(connection, site.federation, [key], State.EXPIRED)[key.sale_id].state

@@ -15,6 +15,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import DependencyUnavailable, MatchdayError
 from shared.settings import load
+from shop.inventory.domain import State
 from shop.inventory.tables import outbox as outbox_table
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ def run_once(site: Site, settings: WorkerSettings) -> int:
     """Does what is due now, a bounded share of it; returns how much was done."""
     expired = handlers.expire(site, settings, BATCH)
     asked_again = _resubmit_late(site, settings)
-    settled = handlers.settle_resubmitted(site, BATCH)
+    settled = _settle_resubmitted(site)
     pruned = _prune(site)
     if expired or asked_again or settled:
         log.info("worked", expired=expired, resubmitted=asked_again, settled=settled, pruned=pruned)
@@ -43,6 +44,14 @@ def _resubmit_late(site: Site, settings: WorkerSettings) -> int:
         if isinstance(outcome, MatchdayError):
             log.error("paid_sale_lost", sale_id=row.headers["saleId"], code=outcome.code)
     return len(late)
+
+
+def _settle_resubmitted(site: Site) -> int:
+    decided = handlers.settle_resubmitted(site, BATCH)
+    for reservation_id, state in decided:
+        if state is not State.RESERVED:
+            log.error("paid_sale_lost", reservation_id=reservation_id, code=state.value)
+    return len(decided)
 
 
 def _prune(site: Site) -> int:

@@ -32,6 +32,7 @@ LOG_RECORDS = Counter("matchday_log_records_total", "Records of the sales log ap
 LOG_REFUSED = Counter("matchday_log_refused_total", "Records of the sales log refused.", ["reason"])
 LOG_EVIDENCE = Counter("matchday_log_evidence_total", "Things in the log that an operator should know.", ["kind"])
 LOG_BATCH_SECONDS = Histogram("matchday_log_batch_seconds", "Time to apply one batch of the log.", buckets=_SECONDS)
+LOG_LAG = Gauge("matchday_log_lag_records", "Records of the sales log that are not applied yet.", ["partition"])
 
 
 def exposition() -> tuple[bytes, str]:

@@ -149,6 +149,8 @@ class Consumer(threading.Thread):
     def _count(self, batch: Batch, applied: Applied, seconds: float) -> None:
         metrics.LOG_RECORDS.inc(len(batch.records))
         metrics.LOG_BATCH_SECONDS.observe(seconds)
+        behind = self._source.ends().get(batch.partition, batch.end) - batch.end
+        metrics.LOG_LAG.labels(batch.partition).set(max(0, behind))
         for _, why in applied.refused:
             metrics.LOG_REFUSED.labels(why.reason).inc()
         for item in applied.changes.evidence:

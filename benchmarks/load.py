@@ -24,6 +24,7 @@ from benchmarks.figures import percentile
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 GRACE_SECONDS = 35.0
 EXAMPLES_MAX = 3
+SHOWN_BYTES = 400
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Load:
         # What ends after the time is not done within it; it may have been slow, though.
         self.late += now > self.ends_at
         if not (answer.startswith(self.start) and self.marker in answer):
-            self.failures[answer[:300]] += 1
+            self.failures[answer.partition(b"\r\n")[0] + b" ... " + answer[-SHOWN_BYTES:]] += 1
         return now < self.ends_at
 
     def leave(self, problem: bytes | None = None) -> None:

@@ -10,12 +10,14 @@ statements go to the driver itself with `ask` and `tell`, as SQLAlchemy waits fo
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+from sqlalchemy.pool import QueuePool
 
 from shared.errors import DependencyUnavailable
 from shared.settings import DatabaseSettings
@@ -26,6 +28,8 @@ log = structlog.get_logger(__name__)
 RETRIABLE_CLASSES = ("08", "53", "57", "58")
 RETRIABLE_STATES = ("40001", "40P01", "55P03")
 LISTEN_POLL_SECONDS = 1.0
+CLOSE_SECONDS_MAX = 5.0
+CLOSE_POLL_SECONDS = 0.01
 PREPARE_AFTER = 1  # uses of a statement on a connection before it is prepared there
 LISTEN_RETRY_SECONDS = 0.5
 
@@ -86,6 +90,11 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
+        """Closes all connections; first waits a moment for those in use, which would stay open otherwise."""
+        pool = cast(QueuePool, self.engine.pool)
+        deadline = time.monotonic() + CLOSE_SECONDS_MAX
+        while pool.checkedout() > 0 and time.monotonic() < deadline:
+            time.sleep(CLOSE_POLL_SECONDS)
         self.engine.dispose()
 
     def listener(self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]) -> "Listener":

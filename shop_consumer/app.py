@@ -28,5 +28,6 @@ def create_app(settings: ConsumerSettings) -> HttpApp:
         details=lambda: {"state": consumer.state, "partitions": consumer.lag()},
     )
     app.on_stop(consumer.stop)
+    app.on_end(database.close)
     consumer.start()
     return app

@@ -82,7 +82,9 @@ class _Schemas:
                 if answer.model is not None:
                     wanted[(answer.model, "serialization")] = None
         self._refs, definitions = models_json_schema(list(wanted), by_alias=True, ref_template=REF)
-        self.components: Json = dict(sorted(_no_nul(definitions.get("$defs", {})).items()))
+        made = definitions.get("$defs", {})
+        told = {name: made[name] for name in made if name in ("Problem", "ViolationModel")}  # repeat what was sent
+        self.components: Json = dict(sorted({**_no_nul(made), **told}.items()))
 
     def body(self, model: type[BaseModel]) -> Json:
         return self._refs[(model, "validation")]

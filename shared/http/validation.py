@@ -15,6 +15,7 @@ from shared.errors import BadRequest, ValidationFailed, Violation
 
 VIOLATIONS_MAX = 50
 QUERY_FIELDS_MAX = 100
+NAME_SHOWN_MAX = 200
 
 Place = Literal["pointer", "parameter", "header"]
 
@@ -75,7 +76,9 @@ def _violation(kind: str, location: Sequence[int | str], message: str, place: Pl
 def violation(place: Place, location: Sequence[int | str], code: str, detail: str) -> Violation:
     """One violation, its location as the place wants it: a JSON pointer or a name."""
     result: Violation = {"code": code, "detail": detail}
-    result[place] = json_pointer(location) if place == "pointer" else str(location[0]) if location else ""
+    result[place] = (
+        json_pointer(location) if place == "pointer" else str(location[0])[:NAME_SHOWN_MAX] if location else ""
+    )
     return result
 
 

@@ -1,8 +1,6 @@
 """The shop keeps what its document promises, on a real PostgreSQL with the small master list."""
 
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,55 +10,18 @@ from jsonschema import Draft202012Validator
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from shared.database import Database
 from shared.http import HttpApp
-from shared.masterlist import parse_masterlist
-from shared.settings import load
 from shop.app import create_app
-from shop.inventory.catalogue import apply_match
-from shop.inventory.positions import create_position
 from shop.settings import ShopSettings
+from tests.contract.door import Door, fill
 
-SMALL = Path(__file__).parents[2] / "matchday" / "masterlists" / "small.json"
-
-
-def _settings(database_url: str) -> ShopSettings:
-    given = {
-        "PORT": "3000",
-        "DATABASE_URL": database_url,
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-        "SERVICE_TOKEN": secrets.token_urlsafe(32),
-    }
-    return load(ShopSettings, given)
-
-
-class Door:
-    """Where requests go: the document is known before there is a database, the answers come from one with it."""
-
-    def __init__(self) -> None:
-        self.app = create_app(_settings("postgresql://nobody@127.0.0.1:1/none"))
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self.app(environ, start_response)
-
-
-door = Door()
+door = Door("shop")
 
 
 @pytest.fixture
-def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpApp]:
-    loaded = _settings(database_url)
-    database = Database(loaded, "test")
-    with database.transaction() as connection:
-        for entry in parse_masterlist(SMALL.read_bytes()):
-            apply_match(connection, entry, 0)
-        create_position(connection, loaded.sales_topic, 0, 0, 0)
-    database.close()
-    app = create_app(loaded)
-    monkeypatch.setattr(door, "app", app)
-    yield app
-    app.stop()
-    app.end()
+def shop(database_url: str) -> Iterator[HttpApp]:
+    fill(database_url)
+    yield from door.open(create_app, ShopSettings, database_url)
 
 
 schema = schemathesis.openapi.from_wsgi("/openapi.json", door)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shared.http import BodyModel, HttpApp, QueryModel, Routes, create_http_app
+from shared.http import BodyModel, QueryModel, Routes
 from shared.http.openapi import errors_of
 from shared.http.routes import Endpoint
-from tests.example_service import example_settings
+from tests.contract.door import document_app
 
 CHECKOUT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in CHECKOUT.glob("*/routes.py"))
@@ -24,13 +24,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 PROBLEM = "application/problem+json"
 
 
-def _app(service: str) -> HttpApp:
-    module = importlib.import_module(f"{service}.routes")
-    parts = [value for value in vars(module).values() if isinstance(value, Routes)]
-    return create_http_app(service, "Guarded.", example_settings(), routes=parts)
-
-
-APPS = {service: _app(service) for service in SERVICES}
+APPS = {service: document_app(service) for service in SERVICES}
 
 
 @dataclass(frozen=True)

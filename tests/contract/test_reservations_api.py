@@ -1,0 +1,36 @@
+"""The reservations service keeps what its document promises, on a real PostgreSQL and without a broker."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+
+from reservations.app import create_app
+from reservations.settings import ReservationsSettings
+from shared.http import HttpApp
+from tests.contract.door import Door, fill
+
+door = Door("reservations")
+
+
+@pytest.fixture
+def reservations(database_url: str) -> Iterator[HttpApp]:
+    fill(database_url)
+    # No verdict comes, so a wait would last as long as it may.
+    yield from door.open(create_app, ReservationsSettings, database_url)
+
+
+schema = schemathesis.openapi.from_wsgi("/openapi.json", door)
+
+
+# Without a relay that sees the broker the service says that it is not ready, and right so.
+@schema.exclude(path="/health/ready").parametrize()
+@pytest.mark.usefixtures("reservations")
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_a_documented_one(case: Case[Any]) -> None:
+    if "wait" in (case.query or {}):
+        case.query = {**case.query, "wait": 0}
+    case.call_and_validate()

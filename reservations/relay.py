@@ -3,7 +3,7 @@
 import signal
 from functools import partial
 
-from shared import logs
+from shared import logs, memory
 from shared.database import Database
 from shared.kafka.publisher import Publisher
 from shared.kafka.reader import LogReader
@@ -27,6 +27,7 @@ def main() -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
+    memory.settle()
     relay.run()
     database.close()
 

@@ -10,7 +10,7 @@ from reservations import handlers
 from reservations.handlers import Site
 from reservations.settings import WorkerSettings
 from reservations.tables import idempotency_keys
-from shared import idempotency, logs, outbox
+from shared import idempotency, logs, memory, outbox
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import DependencyUnavailable, MatchdayError
@@ -69,6 +69,7 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    memory.settle()
     pause = settings.worker_poll_seconds
     while not stopping.is_set():
         try:

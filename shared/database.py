@@ -16,9 +16,10 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 from sqlalchemy.pool import QueuePool
 
+from shared.arrays import ArrayDumper
 from shared.errors import DependencyUnavailable
 from shared.settings import DatabaseSettings
 
@@ -49,6 +50,7 @@ class Database:
             pool_use_lifo=True,
             connect_args=self._connect_args(),
         )
+        event.listen(self.engine, "connect", _write_lists_fast)
 
     def _connect_args(self) -> dict[str, object]:
         settings = self.settings
@@ -100,6 +102,10 @@ class Database:
     def listener(self, channel: str, on_notice: Callable[[str], None], on_connect: Callable[[], None]) -> "Listener":
         """A thread that hands on what is sent with NOTIFY on the channel; not started yet."""
         return Listener(self, channel, on_notice, on_connect)
+
+
+def _write_lists_fast(raw: psycopg.Connection, _record: object) -> None:
+    raw.adapters.register_dumper(list, ArrayDumper)
 
 
 T = TypeVar("T")

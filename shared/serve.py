@@ -23,7 +23,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from shared import logs
+from shared import logs, memory
 from shared.quiet import QuietConnections
 from shared.settings import HttpSettings, load
 
@@ -111,6 +111,7 @@ def _load(factory: str, settings: HttpSettings, name: str, main_pid: int) -> Any
     logs.configure(name, settings.log_level)
     module, _, attribute = factory.partition(":")
     app = getattr(importlib.import_module(module), attribute)(settings)
+    memory.settle()
     _call_on_stop(app.stop)
     multiprocessing.util.Finalize(None, app.end, exitpriority=1)
     _hide_environment()

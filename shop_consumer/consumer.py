@@ -88,10 +88,12 @@ class Consumer(threading.Thread):
             self._masterlist.catch_up()
         self._open_positions()
         self._source.start()
-        self.state = "consuming"
+        self.state = "waiting: joining the consumer group"
         while not self._stopping.is_set():
             for batch in self._source.poll(self._settings.consumer_batch_max, POLL_MS):
                 self._apply(batch)
+            if self._source.has_joined:
+                self.state = "consuming"
             self._masterlist.catch_up_now_and_then()
 
     def _open_positions(self) -> None:

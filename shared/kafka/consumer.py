@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError
 
 from shared.errors import BrokerUnavailable
 from shared.kafka.client import FETCH_BYTES_MAX, REQUEST_MS, LoopThread, client_options, raw_records
@@ -53,6 +54,7 @@ class GroupConsumer:
         self._next: dict[int, int] = {}
         self._loop = LoopThread("kafka-consumer")
         self._consumer: AIOKafkaConsumer | None = None
+        self.has_joined = False  # whether the group has given this member its partitions, be they none
 
     def start(self) -> None:
         """Joins the group. Raises `BrokerUnavailable`."""
@@ -88,7 +90,11 @@ class GroupConsumer:
 
     async def _poll(self, records_max: int, wait_ms: int) -> list[Batch]:
         consumer = self._started()
-        got = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        try:
+            got = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        except NoOffsetForPartitionError:
+            # A new assignment whose positions are still being asked for, in a group that has committed nothing yet.
+            return []
         return [
             self._batch(tp.partition, records, await consumer.position(tp))
             for tp, records in got.items()
@@ -132,6 +138,7 @@ class GroupConsumer:
     def stop(self) -> None:
         """Leaves; a static member's partitions wait for its return."""
         consumer, self._consumer = self._consumer, None
+        self.has_joined = False
         if consumer is not None:
             try:
                 self._loop.run(asyncio.wait_for(consumer.stop(), 5), 6)
@@ -155,4 +162,5 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         await self._owner.seek(self._consumer, assigned)
+        self._owner.has_joined = True
         log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))

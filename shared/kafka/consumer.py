@@ -1,6 +1,7 @@
 """Reading the log as a member of a group, from positions that the caller keeps."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 READ_WAIT_MS = 500
 SESSION_MS = 6_000
 POLL_INTERVAL_MS = 120_000
+STOP_SECONDS = 10.0  # a request to join the group is waited for, or its connections would be left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class GroupConsumer:
     """Reads a topic as a member of a group, from positions that the caller keeps; blocking.
 
     `positions` is asked at each assignment for the next offset of each partition. What is committed to the group is
-    for monitoring alone.
+    for monitoring alone; but the client goes there by itself while the caller's positions are asked for, so nothing
+    that it reads before they are known, or while they change, is handed out.
     """
 
     def __init__(
@@ -52,6 +55,9 @@ class GroupConsumer:
         self._member = member
         self._positions = positions
         self._next: dict[int, int] = {}
+        self._placed = asyncio.Event()
+        self._placements = 0
+        self._not_placed: Exception | None = None
         self._loop = LoopThread("kafka-consumer")
         self._consumer: AIOKafkaConsumer | None = None
         self.has_joined = False  # whether the group has given this member its partitions, be they none
@@ -61,6 +67,7 @@ class GroupConsumer:
         self._consumer = self._loop.run(self._start(), REQUEST_MS / 1000 + 5)
 
     async def _start(self) -> AIOKafkaConsumer:
+        self.displace()
         consumer = AIOKafkaConsumer(
             **client_options(self._settings),
             group_id=self._group,
@@ -90,32 +97,61 @@ class GroupConsumer:
 
     async def _poll(self, records_max: int, wait_ms: int) -> list[Batch]:
         consumer = self._started()
+        if not await self._is_placed(wait_ms):
+            return []
+        if self._not_placed is not None:
+            raise self._not_placed
+        placement = self._placements
         try:
             got = await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
-        except NoOffsetForPartitionError:
-            # A new assignment whose positions are still being asked for, in a group that has committed nothing yet.
+        except NoOffsetForPartitionError as error:
+            if error.args[0].partition in self._next:
+                return []  # from before the caller's position was known
+            raise
+        if placement != self._placements:
+            self._go_back(consumer)
             return []
-        return [
-            self._batch(tp.partition, records, await consumer.position(tp))
-            for tp, records in got.items()
-            if tp in consumer.assignment() and tp.partition in self._next
-        ]
+        ends = {tp: await consumer.position(tp) for tp in got if tp.partition in self._next}
+        return [self._batch(tp.partition, got[tp], end) for tp, end in ends.items()]
+
+    async def _is_placed(self, wait_ms: int) -> bool:
+        if not self._placed.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._placed.wait(), wait_ms / 1000)
+        return self._placed.is_set()
+
+    def _go_back(self, consumer: AIOKafkaConsumer) -> None:
+        """What was read is dropped, since partitions have changed hands meanwhile."""
+        if self._placed.is_set():
+            for tp in consumer.assignment():
+                if tp.partition in self._next:
+                    consumer.seek(tp, self._next[tp.partition])
 
     def _batch(self, partition: int, records: Sequence[Any], end: int) -> Batch:
         start, self._next[partition] = self._next[partition], end
         return Batch(partition, start, end, raw_records(records))
 
-    def seek_to_positions(self) -> None:
-        """Goes back (or on) to the positions that the caller keeps, in every partition held."""
-        consumer = self._started()
-        self._loop.run(self.seek(consumer, consumer.assignment()), REQUEST_MS / 1000 + 5)
+    def displace(self) -> None:
+        """From now on nothing is handed out, until `place`."""
+        self._placements += 1
+        self._placed.clear()
+        self._not_placed = None
+        self._next = {}
 
-    async def seek(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> None:
+    async def place(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> None:
         """Asks for the positions, in a thread since the caller's database is blocking, and seeks there."""
-        partitions = sorted(tp.partition for tp in assigned)
-        self._next = await asyncio.to_thread(self._positions, partitions)
-        for partition, offset in self._next.items():
+        placement, positions, failure = self._placements, dict[int, int](), None
+        try:
+            positions = await asyncio.to_thread(self._positions, sorted(tp.partition for tp in assigned))
+        except Exception as error:
+            failure = error  # told at the next poll: nobody listens here
+        if placement != self._placements:
+            return
+        self._not_placed = failure
+        for partition, offset in positions.items():
             consumer.seek(TopicPartition(self._topic, partition), offset)
+        self._next = positions
+        self._placed.set()
 
     def tell_group(self, ends: dict[int, int]) -> None:
         """Commits offsets to the group, for those who watch its lag."""
@@ -141,7 +177,7 @@ class GroupConsumer:
         self.has_joined = False
         if consumer is not None:
             try:
-                self._loop.run(asyncio.wait_for(consumer.stop(), 5), 6)
+                self._loop.run(asyncio.wait_for(consumer.stop(), STOP_SECONDS), STOP_SECONDS + 1)
             except BrokerUnavailable as error:
                 log.warning("consumer_not_stopped_cleanly", error=str(error))
 
@@ -158,9 +194,10 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self._owner.displace()
         log.info("partitions_revoked", partitions=sorted(tp.partition for tp in revoked))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        await self._owner.seek(self._consumer, assigned)
+        await self._owner.place(self._consumer, assigned)
         self._owner.has_joined = True
         log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))

@@ -183,10 +183,10 @@ class Stream:
     # -- looking for changes -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.wait(self._pause()):
             self._has_viewers.wait()
-            self.look()
-            self._stopping.wait(self._pause())
+            if not self._stopping.is_set():
+                self.look()
 
     def _pause(self) -> float:
         """Longer when much was sent, so that viewers leave room for readers."""

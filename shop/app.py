@@ -34,6 +34,7 @@ def create_app(settings: ShopSettings) -> HttpApp:
         details=lambda: {"viewers": stream.viewers},
     )
     app.on_stop(stream.stop)
+    app.on_end(stream.join)
     app.on_end(database.close)
     stream.start()
     return app

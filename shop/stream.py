@@ -18,7 +18,7 @@ import structlog
 from shared import metrics
 from shared.errors import DependencyUnavailable, TooManyStreams
 from shop.domain import LogPosition, Match, ShownPool
-from shop.snapshot import Content, Snapshots
+from shop.snapshot import WAIT_SECONDS_MAX, Content, Snapshots
 
 log = structlog.get_logger(__name__)
 
@@ -82,11 +82,17 @@ class Stream:
         self._is_unavailable = False
         self._has_viewers = threading.Event()
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="availability-stream", daemon=True)
         self._pieces: dict[tuple[int, int, int | None], bytes] = {}
 
     def start(self) -> None:
         """Starts to look for changes whenever there are viewers."""
-        threading.Thread(target=self._run, name="availability-stream", daemon=True).start()
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits, not for ever, until the last look after `stop` is over."""
+        if self._thread.is_alive():
+            self._thread.join(WAIT_SECONDS_MAX)
 
     def stop(self) -> None:
         """Ends all streams; viewers come back to whoever serves then."""

@@ -59,6 +59,8 @@ class Walker:
         taken = ("SITE", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "MASTERLIST", "ORGANISER")
         kept = {name: value for name, value in os.environ.items() if name not in taken}
         self.environment = {**kept, "MATCHDAY_VAR": str(var), "PORT_OFFSET": str(self.offset), "NO_PROXY": "localhost"}
+        # Under `make test` a make of the page would speak as a make within a make.
+        self.environment = {name: value for name, value in self.environment.items() if not name.startswith("MAKE")}
         self.broker = ""
         self.shell: subprocess.Popen[str] | None = None
 

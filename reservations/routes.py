@@ -83,6 +83,9 @@ def _submit_and_wait(wiring: Wiring, wish: Submit, seconds: float) -> Standing:
         standing = ticket.standing()
     finally:
         wiring.waiting.forget(waiter)
+    if standing.sale.key.sale_id != wish.sale_id:
+        # The key was used before: wait for what it made then.
+        return _follow(wiring, standing.reservation.id, seconds) if standing.status is State.SUBMITTED else standing
     if sale is not None:
         return Standing(standing.reservation, sale)
     return _decided(wiring, standing.reservation.id) if standing.status is State.SUBMITTED else standing

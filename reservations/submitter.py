@@ -32,8 +32,16 @@ class Ticket:
     def settle(self, result: Result) -> None:
         """Hands the result over; who waits for the verdict is woken only if there is none to wait for."""
         self.future.set_result(result)
-        if self.wake is not None and (isinstance(result, MatchdayError) or result.status is not State.SUBMITTED):
+        if self.wake is not None and not self._is_awaited(result):
             self.wake.set()
+
+    def _is_awaited(self, result: Result) -> bool:
+        """Whether the log's verdict on this very wish is still to come."""
+        return (
+            not isinstance(result, MatchdayError)
+            and result.status is State.SUBMITTED
+            and result.sale.key.sale_id == self.wish.sale_id
+        )
 
     def fail(self, error: BaseException) -> None:
         """Hands an error over that nobody foresaw."""

@@ -25,10 +25,14 @@ class Waiter:
 
 
 class Waiting:
-    """Who waits for which sale. `read` gives sales by id; it is asked once for all who are woken together."""
+    """Who waits for which sale, at most `waiting_max` at once.
 
-    def __init__(self, database: Database, read: Callable[[Sequence[str]], dict[str, Sale]]) -> None:
+    `read` gives sales by id; it is asked once for all who are woken together.
+    """
+
+    def __init__(self, database: Database, read: Callable[[Sequence[str]], dict[str, Sale]], waiting_max: int) -> None:
         self._read = read
+        self._places = threading.BoundedSemaphore(waiting_max)
         self._lock = threading.Lock()
         self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._stopped = False
@@ -51,9 +55,15 @@ class Waiting:
                 del self._waiters[waiter.sale_id]
 
     def wait(self, waiter: Waiter, seconds: float) -> Sale | None:
-        """The sale once it has left the state, or None when the time is over or the process stops."""
-        if not self._stopped:
-            waiter.event.wait(seconds)
+        """The sale once it has left the state, or None when the time is over or the process stops.
+
+        Waiting takes a thread; when as many wait as may, the answer comes at once, so that others are served.
+        """
+        if not self._stopped and self._places.acquire(blocking=False):
+            try:
+                waiter.event.wait(seconds)
+            finally:
+                self._places.release()
         return waiter.sale
 
     def end_all(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from shared.wire import MATCH_NUMBER_MAX, Refused, whole_number
+from shared.wire import MATCH_NUMBER_MAX, Refused, shown, whole_number
 
 RECORD_BYTES_MAX = 1_048_576
 MATCHES_MAX = 1_000
@@ -27,7 +27,6 @@ PRICE_MAX = Decimal(1_000_000)
 CENT = Decimal("0.01")
 TEXT_CHARS_MAX = 200
 YEARS = range(1900, 2200)
-SHOWN_CHARS_MAX = 40
 
 WRAPPERS = ("body", "masterlist")
 WRAPPERS_MAX = 3
@@ -179,8 +178,7 @@ def _unwrap(document: Any) -> list[tuple[str, Any]]:
 
 
 def _wrong(reason: str, place: str, expected: str, given: Any) -> InvalidMasterlist:
-    shown = str(given)[:SHOWN_CHARS_MAX]
-    return InvalidMasterlist(reason, f"{place or '/'}: expected {expected}, is {shown!r}")
+    return InvalidMasterlist(reason, f"{place or '/'}: expected {expected}, is {shown(given)}")
 
 
 def _whole(value: Any, reason: str, place: str, least: int, most: int) -> int:

@@ -18,6 +18,7 @@ BODY_BYTES_MAX = 65_536
 QUANTITY_MAX = 2
 MATCH_NUMBER_MAX = 1_000_000
 LINES_MAX = 64
+SHOWN_CHARS_MAX = 40
 CLIENT_ID_MAX = 64
 REMEMBERED_BYTES_MAX = 512
 REMEMBERED_BODIES_MAX = 4096
@@ -164,8 +165,15 @@ def _action(meta: Any) -> Action:
         raise Refused("no_action", "meta.action is missing")
     action = ACTIONS.get(name) if isinstance(name, str) else None
     if action is None:
-        raise Refused("unknown_action", f"meta.action is {str(name)[:40]!r}")
+        raise Refused("unknown_action", f"meta.action is {shown(name)}")
     return action
+
+
+def shown(value: Any) -> str:
+    """What was given, for an operator's eyes: short, and of what has parts only its kind, however deep it goes."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return repr(str(value)[:SHOWN_CHARS_MAX])
 
 
 def _match_number(value: Any) -> int:
@@ -173,7 +181,7 @@ def _match_number(value: Any) -> int:
         value = int(value)
     number = value if type(value) is int else whole_number(value)
     if number is None or not 0 < number <= MATCH_NUMBER_MAX:
-        raise Refused("bad_match_number", f"body.matchNumber is {str(value)[:40]!r}")
+        raise Refused("bad_match_number", f"body.matchNumber is {shown(value)}")
     return number
 
 
@@ -199,10 +207,10 @@ def _line(ticket: Any, quantity_max: int) -> Line:
     quantity = given if type(given := ticket.get("quantity")) is int else whole_number(given)
     if quantity is None or not 0 < quantity <= quantity_max:
         wanted = f"a whole number from 1 to {quantity_max}"
-        raise Refused("bad_quantity", f"quantity is {str(given)[:40]!r}, expected {wanted}")
+        raise Refused("bad_quantity", f"quantity is {shown(given)}, expected {wanted}")
     category = given if type(given := ticket.get("category")) is int else whole_number(given)
     if category is None:
-        raise Refused("unknown_category", f"category is {str(given)[:40]!r}")
+        raise Refused("unknown_category", f"category is {shown(given)}")
     price = ticket.get("price")
     return Line(category, quantity, price if type(price) in (int, float) else None)
 

@@ -12,6 +12,7 @@ from aiokafka.errors import NoOffsetForPartitionError
 
 from shared.errors import BrokerUnavailable
 from shared.kafka.client import FETCH_BYTES_MAX, REQUEST_MS, LoopThread, client_options, raw_records
+from shared.kafka.lenient import UNREADABLE, be_lenient
 from shared.settings import KafkaSettings
 from shared.wire import RawRecord
 
@@ -108,6 +109,11 @@ class GroupConsumer:
             if error.args[0].partition in self._next:
                 return []  # from before the caller's position was known
             raise
+        except UNREADABLE:
+            if not be_lenient():
+                raise
+            self._go_back(consumer)
+            return []
         if placement != self._placements:
             self._go_back(consumer)
             return []
@@ -121,7 +127,7 @@ class GroupConsumer:
         return self._placed.is_set()
 
     def _go_back(self, consumer: AIOKafkaConsumer) -> None:
-        """What was read is dropped, since partitions have changed hands meanwhile."""
+        """What was read is dropped: partitions have changed hands meanwhile, or it is to be read in another way."""
         if self._placed.is_set():
             for tp in consumer.assignment():
                 if tp.partition in self._next:

@@ -16,6 +16,7 @@ from shared.kafka.client import (
     raw_records,
     topic_partitions,
 )
+from shared.kafka.lenient import UNREADABLE, be_lenient
 from shared.settings import KafkaSettings
 from shared.wire import RawRecord
 
@@ -109,5 +110,12 @@ class LogReader:
     async def _poll(self, partition: int) -> tuple[list[RawRecord], int]:
         consumer = self._started()
         tp = TopicPartition(self._topic, partition)
-        got = await consumer.getmany(timeout_ms=READ_WAIT_MS, max_records=10_000)
+        position = await consumer.position(tp)
+        try:
+            got = await consumer.getmany(timeout_ms=READ_WAIT_MS, max_records=10_000)
+        except UNREADABLE:
+            if not be_lenient():
+                raise
+            consumer.seek(tp, position)
+            return [], position
         return raw_records(got.get(tp, [])), await consumer.position(tp)

@@ -58,13 +58,14 @@ def read_log(bootstrap_servers: str, topic: str) -> list[Entry]:
 
 
 async def _read(bootstrap_servers: str, topic: str) -> list[Entry]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        assert places, f"topic {topic} does not exist"
-        ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
+        places = await _places(consumer, topic)
+        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        consumer.assign(places)
+        for place in places:
+            consumer.seek(place, begins[place])
         found: list[Any] = []
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=1000)).values():
@@ -72,6 +73,14 @@ async def _read(bootstrap_servers: str, topic: str) -> list[Entry]:
     finally:
         await consumer.stop()
     return [_entry(record) for record in sorted(found, key=lambda record: (record.partition, record.offset))]
+
+
+async def _places(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    consumer._client.add_topic(topic)
+    await consumer._client.force_metadata_update()
+    numbers = consumer.partitions_for_topic(topic)
+    assert numbers, f"topic {topic} does not exist"
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
 def _entry(record: Any) -> Entry:

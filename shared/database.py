@@ -27,7 +27,8 @@ log = structlog.get_logger(__name__)
 
 # SQLSTATE classes that say "come again": connection, resources, operator intervention; and lock time-outs.
 RETRIABLE_CLASSES = ("08", "53", "57", "58")
-RETRIABLE_STATES = ("40001", "40P01", "55P03")
+RETRIABLE_STATES = ("25P03", "25P04", "40001", "40P01", "55P03")
+TRANSACTION_TIMEOUT_SINCE = 170_000  # PostgreSQL 17
 LISTEN_POLL_SECONDS = 1.0
 CLOSE_SECONDS_MAX = 5.0
 CLOSE_POLL_SECONDS = 0.01
@@ -51,6 +52,18 @@ class Database:
             connect_args=self._connect_args(),
         )
         event.listen(self.engine, "connect", _write_lists_fast)
+        event.listen(self.engine, "connect", self._bound_transactions)
+
+    def _bound_transactions(self, connection: psycopg.Connection, _record: object) -> None:
+        """Ends transactions of a process that hangs, with the row locks that it holds.
+
+        Between the statements of a pipeline no other limit counts, not even that for idle transactions; servers before
+        PostgreSQL 17 do not know this one.
+        """
+        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+            longest_ms = int(self.settings.database_statement_seconds * 2000)
+            connection.execute(f"SET transaction_timeout = {longest_ms}".encode())
+            connection.commit()
 
     def _connect_args(self) -> dict[str, object]:
         settings = self.settings
@@ -80,7 +93,7 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 if driver(connection).closed:
                     connection.invalidate()
                     self.engine.dispose()  # the others of the pool are as dead as this one

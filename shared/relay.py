@@ -203,6 +203,7 @@ class Relay:
             except (BrokerUnavailable, DependencyUnavailable, LeaseLost) as error:
                 log.warning("relay_waits", error=str(error), seconds=pause)
                 self._in_doubt = True
+                self._publisher.stop()  # what it still holds must not go out under a later lease
                 self._stopping.wait(pause)
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
         listener.stop()

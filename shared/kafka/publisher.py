@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
@@ -19,6 +19,8 @@ from shared.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 BATCH_BYTES_MAX = 512 * 1024
+STOP_SECONDS = 2.0
+METADATA_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +72,8 @@ class Publisher:
             retry_backoff_ms=50,
             metadata_max_age_ms=30_000,
         )
-        send, identity = producer.client.send, self._identity
-
-        async def guarded(node_id: int, request: Any, **options: Any) -> Any:
-            if isinstance(request, ProduceRequest):
-                self._guard()
-                if identity != self._identity:
-                    raise KafkaError("this producer has been replaced")
-            return await send(node_id, request, **options)
-
-        producer.client.send = guarded
+        self._guard_writes(producer.client)
+        _be_patient(producer.client)
         try:
             await producer.start()
         except BaseException:
@@ -87,13 +81,28 @@ class Publisher:
             raise
         return producer
 
+    def _guard_writes(self, client: Any) -> None:
+        send, identity = client.send, self._identity
+
+        async def guarded(node_id: int, request: Any, **options: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                # Connecting may take seconds. Once connected, `send` writes without giving way to anything.
+                if not await client.ready(node_id, **options):
+                    raise NodeNotReadyError(f"node {node_id} is out of reach")
+                self._guard()
+                if identity != self._identity:
+                    raise KafkaError("this producer has been replaced")
+            return await send(node_id, request, **options)
+
+        client.send = guarded
+
     def stop(self) -> None:
         """Ends the producer at once: what it has not written to a socket yet, it never will."""
         producer, self._producer = self._producer, None
         self._identity += 1
         if producer is not None:
             try:
-                self._loop.run(asyncio.wait_for(producer.stop(), 2), 3)
+                self._loop.run(_end(producer), STOP_SECONDS + 3)
             except BrokerUnavailable as error:
                 log.warning("producer_not_stopped_cleanly", error=str(error))
 
@@ -149,6 +158,29 @@ class Publisher:
             for step, index in enumerate(indexes[:taken]):
                 places[index] = Place(partition, sent.offset + step)
             indexes = indexes[taken:]
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+    finally:
+        # A stop that is cut short leaves the sender at its tries, and its connections open.
+        if producer._sender.sender_task is not None:
+            producer._sender.sender_task.cancel()
+        await producer.client.close()
+
+
+def _be_patient(client: Any) -> None:
+    """aiokafka asks for metadata again at once, and logs each try, while nobody answers and a leader is unknown."""
+    update = client._metadata_update
+
+    async def patient(*arguments: Any) -> Any:
+        updated = await update(*arguments)
+        if not updated:
+            await asyncio.sleep(METADATA_PAUSE_SECONDS)
+        return updated
+
+    client._metadata_update = patient
 
 
 def _fill(batch: BatchBuilder, messages: Sequence[Outgoing]) -> int:

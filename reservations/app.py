@@ -26,7 +26,7 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
             settings.submit_threads,
             settings.submit_queue_max,
         ),
-        Waiting(database, partial(handlers.sales, site), settings.http_threads * 3 // 4),
+        Waiting(database, partial(handlers.sales, site), max(1, settings.http_threads * 3 // 4)),
         AccessTokens(settings.token_secret),
         BrokerWatch(database, site.federation.topic),
     )

@@ -128,7 +128,7 @@ class HttpSettings(CommonSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(ge=1, le=65535, description="Port to listen on.")
-    http_threads: int = Field(128, ge=4, le=4096, description="Requests that one process works on at once.")
+    http_threads: int = Field(128, ge=1, le=4096, description="Requests that one process works on at once.")
     body_bytes_max: int = Field(65_536, ge=1024, le=16_777_216, description="Largest request body, bytes.")
     quiet_seconds_max: float = Field(
         60.0, ge=1, le=3600, description="A connection on which the client has taken nothing for so long is closed."

@@ -19,7 +19,7 @@ from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
-from shop.inventory.domain import OPEN, AlreadyReserved, Counters, HoldExpired, Pool, Sale, State
+from shop.inventory.domain import OPEN, AlreadyReserved, Counters, HoldExpired, Pool, Sale, SaleKey, State
 from shop.inventory.holds import Held, HoldRequest
 from shop.inventory.tables import outbox as outbox_table
 
@@ -214,6 +214,17 @@ def cancel(site: Site, reservation_id: str) -> Standing:
         standing = _get(connection, site, reservation_id)
         if standing.status is State.RESERVED:
             raise AlreadyReserved("what is paid is given back by a refund, not by cancelling")
+        return standing
+
+
+def give_back(site: Site, wish: Submit) -> Standing:
+    """Cancels for a buyer who is told that nothing was done, and may come again with the same idempotency key."""
+    with site.database.transaction() as connection:
+        key = SaleKey(site.federation.client_id, wish.sale_id, wish.pool)
+        holds.release(connection, site.federation, [key], State.CANCELLED, tracing.traceparent())
+        standing = _get(connection, site, wish.id)
+        if wish.key and standing.status is State.CANCELLED:
+            forget_many(connection, idempotency_keys, [(KEY_SCOPE, wish.key)])
         return standing
 
 

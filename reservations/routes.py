@@ -85,10 +85,10 @@ def _submit_and_wait(wiring: Wiring, wish: Submit, seconds: float) -> Standing:
         wiring.waiting.forget(waiter)
     if standing.sale.key.sale_id != wish.sale_id:
         # The key was used before: wait for what it made then.
-        return _follow(wiring, standing.reservation.id, seconds) if standing.status is State.SUBMITTED else standing
+        return _follow(wiring, standing, seconds) if standing.status is State.SUBMITTED else standing
     if sale is not None:
         return Standing(standing.reservation, sale)
-    return _decided(wiring, standing.reservation.id) if standing.status is State.SUBMITTED else standing
+    return _decided(wiring, wish) if standing.status is State.SUBMITTED else standing
 
 
 def _wish(body: NewReservation, key: str | None) -> Submit:
@@ -104,12 +104,13 @@ def _wish(body: NewReservation, key: str | None) -> Submit:
     )
 
 
-def _decided(wiring: Wiring, reservation_id: str) -> Standing:
+def _decided(wiring: Wiring, wish: Submit) -> Standing:
     """Where it stands after the wait. When the broker is away the hold is given back rather than left hanging."""
-    standing = handlers.get(wiring.site, reservation_id)
+    standing = handlers.get(wiring.site, wish.id)
     if standing.status is State.SUBMITTED and wiring.broker.is_away():
-        handlers.cancel(wiring.site, reservation_id)
-        raise BrokerUnavailable("the federation's log is out of reach; the tickets were given back")
+        standing = handlers.give_back(wiring.site, wish)
+        if standing.status is State.CANCELLED:
+            raise BrokerUnavailable("the federation's log is out of reach; the tickets were given back")
     return standing
 
 
@@ -129,19 +130,18 @@ def list_reservations(wiring: Wiring) -> Reservations:
 def get_reservation(wiring: Wiring, reservation_id: UUID, query: Wait) -> Reservation:
     """A reservation; with `?wait=` the answer comes when its status changes, or when the time is over."""
     wiring.access.check(str(reservation_id))
-    return wiring.answer(_follow(wiring, str(reservation_id), query.wait))
+    standing = handlers.get(wiring.site, str(reservation_id))
+    return wiring.answer(_follow(wiring, standing, query.wait) if query.wait else standing)
 
 
-def _follow(wiring: Wiring, reservation_id: str, seconds: float) -> Standing:
-    standing = handlers.get(wiring.site, reservation_id)
-    if not seconds:
-        return standing
+def _follow(wiring: Wiring, standing: Standing, seconds: float) -> Standing:
+    """Where it stands once it has left the state in which it is known to be, or when the time is over."""
     waiter = wiring.waiting.expect(standing.reservation.sale_id, standing.status)
     try:
-        now = handlers.get(wiring.site, reservation_id)
+        now = handlers.get(wiring.site, standing.reservation.id)
         if now.status is standing.status:
             wiring.waiting.wait(waiter, seconds)
-            now = handlers.get(wiring.site, reservation_id)
+            now = handlers.get(wiring.site, standing.reservation.id)
     finally:
         wiring.waiting.forget(waiter)
     return now

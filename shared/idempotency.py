@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from sqlalchemy import Column, Connection, DateTime, Index, LargeBinary, MetaData, Table, Text, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from shared.errors import IdempotencyKeyReused
+from shared.errors import DependencyUnavailable, IdempotencyKeyReused
 
 EXPIRE_ROWS_MAX = 1000
+CLAIM_TRIES = 5
 
 
 class Verdict(enum.Enum):
@@ -88,18 +89,20 @@ def claim_many(connection: Connection, table: Table, claims: Sequence[Claim], no
         return []
     # Keys are inserted in one order everywhere, so that two batches cannot wait for each other in a circle.
     first = {(wanted.scope, wanted.key): wanted for wanted in reversed(claims)}
-    ordered = [first[name] for name in sorted(first)]
-    rows = [{**_row(wanted), "created_at": now} for wanted in ordered]
-    made = insert(table).values(rows).on_conflict_do_nothing().returning(table.c.scope, table.c.key)
-    new = {(scope, key) for scope, key in connection.execute(made)}
-    stored = _stored(connection, table, [name for name in first if name not in new])
-    for name in new:
-        stored[name] = (first[name].body_hash, first[name].resource_id)
-    return [_outcome(wanted, stored, first, new) for wanted in claims]
+    new: set[tuple[str, str]] = set()
+    stored: dict[tuple[str, str], tuple[bytes, str]] = {}
+    for _ in range(CLAIM_TRIES):
+        # Usually once: a key that stood in the way may be given back before we can look whose it was.
+        new |= _insert(connection, table, [first[name] for name in sorted(first) if name not in stored], now)
+        stored |= {name: (first[name].body_hash, first[name].resource_id) for name in new}
+        stored |= _stored(connection, table, [name for name in first if name not in stored])
+        if len(stored) == len(first):
+            return [_outcome(wanted, stored, first, new) for wanted in claims]
+    raise DependencyUnavailable("an idempotency key is claimed and given back all the time")
 
 
 def forget_many(connection: Connection, table: Table, names: Sequence[tuple[str, str]]) -> None:
-    """Gives keys, as (scope, key), back in the transaction that claimed them."""
+    """Gives keys, as (scope, key), back: in the transaction that claimed them, or in one that undoes what it made."""
     if names:
         connection.execute(delete(table).where(tuple_(table.c.scope, table.c.key).in_(list(names))))
 
@@ -114,6 +117,12 @@ def expire(connection: Connection, table: Table, before: datetime, limit: int = 
         .with_for_update(skip_locked=True)
     )
     return connection.execute(delete(table).where(tuple_(table.c.scope, table.c.key).in_(old))).rowcount
+
+
+def _insert(connection: Connection, table: Table, wanted: Sequence[Claim], now: datetime) -> set[tuple[str, str]]:
+    rows = [{**_row(claim), "created_at": now} for claim in wanted]
+    made = insert(table).values(rows).on_conflict_do_nothing().returning(table.c.scope, table.c.key)
+    return {(scope, key) for scope, key in connection.execute(made)}
 
 
 def _row(wanted: Claim) -> dict[str, object]:

@@ -1,0 +1,147 @@
+"""The reservations service in this process on a real PostgreSQL, with no broker behind it: no verdict ever comes.
+
+with open_service(database_url) as service:
+    answer = service.buy(match=1, category=1, quantity=2)          # POST /api/reservations
+    answer = service.call("GET", f"/api/reservations/{id}", token=token)
+    service.facts()                                                # all that a request could have changed
+"""
+
+import contextlib
+import secrets
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from werkzeug.test import TestResponse
+
+from reservations.app import create_app
+from reservations.settings import ReservationsSettings
+from shared.http import HttpApp
+from shared.settings import load
+from tests.contract.door import NOWHERE, fill
+
+FACTS = {
+    "pools": "SELECT * FROM shop.pools ORDER BY match_number, category",
+    "sales": "SELECT * FROM shop.sales ORDER BY sale_id",
+    "outbox": "SELECT id, key, value, headers, published_at FROM shop.outbox ORDER BY id",
+    "reservations": "SELECT * FROM reservations.reservations ORDER BY id",
+    "keys": "SELECT * FROM reservations.idempotency_keys ORDER BY key",
+}
+
+
+@dataclass
+class Service:
+    """The service and its database."""
+
+    app: HttpApp
+    settings: ReservationsSettings
+    sql: psycopg.Connection[dict[str, Any]]
+
+    @property
+    def service_token(self) -> str:
+        return self.settings.service_token.get_secret_value()
+
+    def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> TestResponse:
+        """One request; `token` goes into Authorization."""
+        headers = dict(options.pop("headers", {})) | ({"Authorization": f"Bearer {token}"} if token else {})
+        return self.app.test_client().open(path, method=method, headers=headers, **options)
+
+    def buy(
+        self,
+        match: int = 1,
+        category: int = 1,
+        quantity: int = 1,
+        email: str | None = None,
+        *,
+        key: str | None = None,
+        wait: float | None = None,
+    ) -> TestResponse:
+        """A buyer's request; a new buyer unless `email` says who."""
+        body = {
+            "matchNumber": match,
+            "category": category,
+            "quantity": quantity,
+            "email": email or f"{uuid.uuid4()}@example.org",
+        }
+        headers = {"Idempotency-Key": key} if key else {}
+        path = "/api/reservations" + (f"?wait={wait:g}" if wait is not None else "")
+        return self.call("POST", path, json=body, headers=headers)
+
+    def at_once(self, count: int, **options: Any) -> list[TestResponse]:
+        """The same `buy` from so many threads that start together."""
+        start = Barrier(count)
+
+        def run(_: int) -> TestResponse:
+            start.wait(30)
+            return self.buy(**options)
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(run, range(count)))
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        return self.sql.execute(query.encode(), values).fetchall()
+
+    def facts(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything that a request of a buyer can change."""
+        return {name: self.rows(query) for name, query in FACTS.items()}
+
+    def held(self, match: int = 1, category: int = 1) -> int:
+        """How many tickets of the pool are on hold here."""
+        (row,) = self.rows("SELECT held FROM shop.pools WHERE match_number = %s AND category = %s", match, category)
+        return int(row["held"])
+
+    def count_as(self, match: int = 1, category: int = 1, **counters: int) -> None:
+        """Sets counters as if the log had said so: `held`, `sold`."""
+        for name, value in counters.items():
+            self.sql.execute(
+                f"UPDATE shop.pools SET {name} = %(value)s, log_{name} = %(value)s"
+                " WHERE match_number = %(match)s AND category = %(category)s".encode(),
+                {"value": value, "match": match, "category": category},
+            )
+
+    def clear(self) -> None:
+        """As if nobody had ever asked for anything."""
+        self.sql.execute("TRUNCATE shop.sales, shop.outbox, reservations.reservations, reservations.idempotency_keys")
+        self.sql.execute("UPDATE shop.pools SET held = 0, sold = 0, log_held = 0, log_sold = 0")
+
+    def broker_unseen(self, seconds: float) -> None:
+        """The relay saw the broker so long ago."""
+        self.sql.execute(
+            "INSERT INTO shop.relay_leases (topic, holder, expires_at, broker_seen_at, marked)"
+            " VALUES (%s, 'a relay', now(), now() - make_interval(secs => %s), '{}')"
+            " ON CONFLICT (topic) DO UPDATE SET broker_seen_at = excluded.broker_seen_at",
+            (self.settings.sales_topic, seconds),
+        )
+
+
+@contextlib.contextmanager
+def open_service(database_url: str, **more: str) -> Iterator[Service]:
+    """The service on a database with the small master list; `more` are further settings."""
+    fill(database_url)
+    given = {
+        "PORT": "3020",
+        "DATABASE_URL": database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
+        "SERVICE_TOKEN": secrets.token_urlsafe(32),
+        "TOKEN_SECRET": secrets.token_urlsafe(32),
+        **more,
+    }
+    settings = load(ReservationsSettings, given)
+    app = create_app(settings)
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as sql:
+        yield Service(app, settings, sql)
+    app.stop()
+    app.end()
+
+
+def is_problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """The answer's problem, which has this status and code."""
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), answer.text
+    problem: dict[str, Any] = answer.get_json(force=True)
+    assert (problem["status"], problem["code"]) == (status, code), problem
+    return problem

@@ -10,9 +10,7 @@ import contextlib
 import secrets
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -72,17 +70,6 @@ class Service:
         path = "/api/reservations" + (f"?wait={wait:g}" if wait is not None else "")
         return self.call("POST", path, json=body, headers=headers)
 
-    def at_once(self, count: int, **options: Any) -> list[TestResponse]:
-        """The same `buy` from so many threads that start together."""
-        start = Barrier(count)
-
-        def run(_: int) -> TestResponse:
-            start.wait(30)
-            return self.buy(**options)
-
-        with ThreadPoolExecutor(count) as pool:
-            return list(pool.map(run, range(count)))
-
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         return self.sql.execute(query.encode(), values).fetchall()
 
@@ -131,9 +118,21 @@ def open_service(database_url: str, **more: str) -> Iterator[Service]:
         "TOKEN_SECRET": secrets.token_urlsafe(32),
         **more,
     }
-    settings = load(ReservationsSettings, given)
+    with _open(load(ReservationsSettings, given)) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def open_replica(service: Service) -> Iterator[Service]:
+    """A second process of the service, as it were: on the same database, sharing nothing else."""
+    with _open(service.settings) as replica:
+        yield replica
+
+
+@contextlib.contextmanager
+def _open(settings: ReservationsSettings) -> Iterator[Service]:
     app = create_app(settings)
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as sql:
+    with psycopg.connect(settings.database_url, autocommit=True, row_factory=dict_row) as sql:
         yield Service(app, settings, sql)
     app.stop()
     app.end()

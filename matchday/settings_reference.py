@@ -119,6 +119,13 @@ TESTS = (
     ByHand("KEEP_TEST_FILES", "`1`", "deleted", "Data and logs of the tests' servers and sites stay in `var/tests`."),
     ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
     ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
+    ByHand(
+        "RELAY_FAULT",
+        "`step:nth:signal`",
+        "none",
+        "Where the relay that a test runs is killed or paused; set by the test.",
+    ),
+    ByHand("RELAY_SEED", "whole number", "`1`", "The moments at which the relay is hit: replays a failure."),
 )
 HEAD = """\
 # Settings

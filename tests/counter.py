@@ -123,9 +123,9 @@ def open_service(database_url: str, **more: str) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def open_replica(service: Service) -> Iterator[Service]:
-    """A second process of the service, as it were: on the same database, sharing nothing else."""
-    with _open(service.settings) as replica:
+def open_replica(service: Service, **changed: Any) -> Iterator[Service]:
+    """A second process of the service, as it were: on the same database, with other settings if need be."""
+    with _open(service.settings.model_copy(update=changed)) as replica:
         yield replica
 
 

@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help up down status test check format bench install lock clean
+.PHONY: help up down status test explore check format bench install lock clean
 
 help:
 	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
@@ -12,6 +12,7 @@ help:
 	@echo "make down    stop it"
 	@echo "make status  show processes, health, restarts and lag"
 	@echo "make test    the whole suite on real PostgreSQL, Redis and Kafka; ARGS='-k name' for a part"
+	@echo "make explore the properties and contracts with other examples each time"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make bench   benchmarks, results in benchmarks/results"
 
@@ -26,6 +27,9 @@ status: install
 
 test: install
 	@$(PYTHON) -m pytest tests $(ARGS)
+
+explore: install
+	@HYPOTHESIS_PROFILE=explore $(PYTHON) -m pytest tests/unit tests/contract $(ARGS)
 
 check: install
 	@$(PYTHON) -m ruff check .

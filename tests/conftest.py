@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from matchday.paths import CHECKOUT, VAR
 from matchday.run import Run, reap
@@ -35,6 +36,12 @@ from tests.resources import Databases, Topics
 from tests.sites import SiteMaker
 
 MIGRATION_SECONDS = 120
+# A plain run tries the same examples each time, so that it passes or fails for what is in the commit; `make explore`
+# looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
 __all__ = ["Topics"]
 
 

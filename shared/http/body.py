@@ -115,7 +115,8 @@ def parse_json(model: type[M], raw: bytes) -> M:
     if _NUL in raw:
         _refuse_nul(document)
     if _FRACTION.search(raw):
-        raw = orjson.dumps(document)
+        # The standard library's writer, because orjson's knows no whole number beyond 64 bits.
+        raw = json.dumps(document).encode()
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

@@ -146,6 +146,11 @@ def test_a_whole_number_may_be_written_with_a_fraction(client: FlaskClient, raw:
     assert (response.status_code, response.get_json()["quantity"]) == (201, 2)
 
 
+def test_a_whole_number_beyond_64_bits_beside_a_fraction_is_a_violation(client: FlaskClient) -> None:
+    body = b'{"matchNumber":12,"weight":0.5,"quantity":591230713420893420878036992}'
+    assert _violations(_post(client, body)) == {("/quantity", "out_of_range")}
+
+
 def test_the_escape_of_an_escape_is_not_a_nul(client: FlaskClient) -> None:
     assert _post(client, GOOD | {"buyer": {"name": "a\\u0000"}}).status_code == 201
 

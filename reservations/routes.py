@@ -16,7 +16,7 @@ from reservations.submitter import Submitter
 from reservations.waiting import Waiting
 from shared import tracing
 from shared.errors import BrokerUnavailable, DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound
-from shared.http import IdempotencyHeaders, Routes, json_answer
+from shared.http import TOKEN, IdempotencyHeaders, Routes, json_answer
 from shared.idempotency import body_hash
 from shop.inventory.domain import (
     AlreadyReserved,
@@ -51,6 +51,7 @@ class Wiring:
     "/api/reservations",
     answer=Reservation,
     status=201,
+    limit="hold",
     raises=[
         SoldOut,
         TemporarilyUnavailable,
@@ -114,7 +115,7 @@ def _decided(wiring: Wiring, wish: Submit) -> Standing:
     return standing
 
 
-@routes.get("/api/reservations", answer=Reservations, bearer="required", raises=[DependencyUnavailable])
+@routes.get("/api/reservations", answer=Reservations, access=TOKEN, raises=[DependencyUnavailable])
 def list_reservations(wiring: Wiring) -> Reservations:
     """The reservations that the access token opens: a guest's token opens one."""
     standing = handlers.get(wiring.site, wiring.access.opened())
@@ -124,7 +125,7 @@ def list_reservations(wiring: Wiring) -> Reservations:
 @routes.get(
     "/api/reservations/{reservationId}",
     answer=Reservation,
-    bearer="required",
+    access=TOKEN,
     raises=[NotFound, Forbidden, DependencyUnavailable],
 )
 def get_reservation(wiring: Wiring, reservation_id: UUID, query: Wait) -> Reservation:
@@ -150,7 +151,7 @@ def _follow(wiring: Wiring, standing: Standing, seconds: float) -> Standing:
 @routes.delete(
     "/api/reservations/{reservationId}",
     answer=Reservation,
-    bearer="required",
+    access=TOKEN,
     raises=[NotFound, Forbidden, AlreadyReserved, DependencyUnavailable],
 )
 def cancel_reservation(wiring: Wiring, reservation_id: UUID) -> Reservation:

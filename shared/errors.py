@@ -73,6 +73,27 @@ class Forbidden(MatchdayError):
     status = 403
 
 
+class CsrfFailed(MatchdayError):
+    """The request does not prove that it comes from this site's own page."""
+
+    code = "csrf_failed"
+    status = 403
+
+
+class Blocked(MatchdayError):
+    """Requests from here are not taken."""
+
+    code = "blocked"
+    status = 403
+
+
+class ChallengeRequired(MatchdayError):
+    """Solve a challenge first, and send the solution with the same request."""
+
+    code = "challenge_required"
+    status = 403
+
+
 class NotFound(MatchdayError):
     """There is nothing here."""
 

@@ -34,6 +34,9 @@ LOG_EVIDENCE = Counter("matchday_log_evidence_total", "Things in the log that an
 LOG_BATCH_SECONDS = Histogram("matchday_log_batch_seconds", "Time to apply one batch of the log.", buckets=_SECONDS)
 LOG_LAG = Gauge("matchday_log_lag_records", "Records of the sales log that are not applied yet.", ["partition"])
 
+# Between services
+DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
+
 
 def exposition() -> tuple[bytes, str]:
     """All metrics of this process as Prometheus reads them, and the media type."""

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from shared import errors, tracing
 from shared.http import (
+    TOKEN,
     Answer,
     AnswerModel,
     BodyModel,
@@ -130,7 +131,7 @@ def search(query: Search) -> Found:
     return Found(team=query.team, limit=query.limit, exact=query.exact, category=query.category)
 
 
-@routes.get("/api/mine", answer=Found, bearer="required")
+@routes.get("/api/mine", answer=Found, access=TOKEN)
 def mine() -> Found:
     """Read what belongs to the token."""
     token = bearer_token()

@@ -5,6 +5,7 @@ A service needs `create_http_app`, `Routes` and the bases of its models; the res
 
 from shared.http.app import HttpApp, create_http_app
 from shared.http.auth import bearer_token
+from shared.http.callers import PUBLIC, SIGNED_IN, TOKEN, Account, Accounts, Caller, Gate, Question, roles
 from shared.http.models import (
     AnswerModel,
     BodyModel,
@@ -17,17 +18,26 @@ from shared.http.models import (
 from shared.http.routes import Answer, Routes, json_answer
 
 __all__ = [
+    "PUBLIC",
+    "SIGNED_IN",
+    "TOKEN",
+    "Account",
+    "Accounts",
     "Answer",
     "AnswerModel",
     "BodyModel",
+    "Caller",
+    "Gate",
     "HeadersModel",
     "HttpApp",
     "IdempotencyHeaders",
     "IdempotencyKey",
     "PathNumber",
     "QueryModel",
+    "Question",
     "Routes",
     "bearer_token",
     "create_http_app",
     "json_answer",
+    "roles",
 ]

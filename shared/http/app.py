@@ -17,8 +17,10 @@ from shared import metrics, tracing
 from shared.http import docs, openapi
 from shared.http.auth import ServiceTokenGuard
 from shared.http.body import BodyReader
+from shared.http.callers import HEADERS_KEY, Accounts, Gate
 from shared.http.client import ClientAddress
 from shared.http.cors import Cors
+from shared.http.door import Door
 from shared.http.health import Check, Details, Readiness, health_routes
 from shared.http.problems import as_error, problem_response
 from shared.http.routes import ROUTE_KEY, Endpoint, Routes
@@ -66,13 +68,18 @@ def create_http_app(
     wiring: object = None,
     readiness: Mapping[str, Check] | None = None,
     details: Details | None = None,
+    accounts: Accounts | None = None,
+    gate: Gate | None = None,
 ) -> "HttpApp":
     """The app of the service `name` with its routes, health, metrics and documentation.
+
+    `accounts` tells who a token belongs to, `gate` decides whether a request may go on; without them nobody is
+    signed in and every request may.
 
     `readiness` names a check for each server that the service needs: it returns when all is well and raises
     otherwise. `details` adds members to `/health/ready`. `wiring` is handed to every handler that asks for it.
     """
-    app = HttpApp(name, description, settings)
+    app = HttpApp(name, description, settings, accounts, gate)
     state = Readiness(name, readiness or {}, details)
     for part in (*routes, health_routes(name, state), docs.documentation_routes(app.openapi, app.page)):
         app.add_routes(part, wiring)
@@ -84,15 +91,22 @@ class HttpApp(Flask):
 
     session_interface = _NoSession()
 
-    def __init__(self, name: str, description: str, settings: HttpSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        settings: HttpSettings,
+        accounts: Accounts | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
         self.description = description
         self.endpoints: list[Endpoint] = []
         self.parts: list[Routes] = []
         self._cors = Cors(settings.cors_origins)
-        self._guard = ServiceTokenGuard(settings.service_token)
         self._bodies = BodyReader(settings.http_threads * 3 // 4, settings.body_bytes_max)
         self._client = ClientAddress(settings.trusted_proxies)
+        self._door = Door(self._client, ServiceTokenGuard(settings.service_token), accounts, gate)
         self._on_stop: list[Callable[[], None]] = []
         self._on_end: list[Callable[[], None]] = []
         self._count = _RequestMetrics()
@@ -105,10 +119,10 @@ class HttpApp(Flask):
         self.url_map.redirect_defaults = False
 
     def add_routes(self, part: Routes, wiring: object = None) -> None:
-        """Adds declared routes; what lies below /internal is guarded by the service token, always."""
+        """Adds declared routes; each request passes the door before its handler."""
         self.parts.append(part)
         for route in part.routes:
-            endpoint = Endpoint(route, wiring, self._guard if route.internal else None, self._bodies)
+            endpoint = Endpoint(route, wiring, self._door.enter, self._bodies)
             self.endpoints.append(endpoint)
             self.add_url_rule(
                 route.flask_rule, f"{route.method} {route.path}", view_func=endpoint, methods=[route.method]
@@ -235,6 +249,7 @@ class _Exchange:
         headers += _SECURITY_HEADERS
         headers.append(("X-Request-Id", tracing.request_id() or ""))
         headers += self._cors.headers(self._environ.get("HTTP_ORIGIN"))
+        headers += self._environ.get(HEADERS_KEY, ())
         self.status = status
         self.streams = "content-length" not in names and status[:3] not in ("204", "304")
         return self._start(status, headers, exc_info) if exc_info else self._start(status, headers)

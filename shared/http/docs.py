@@ -40,12 +40,12 @@ def documentation_routes(document: Callable[[], Json], page: Callable[[], str]) 
     """The routes that describe the others."""
     routes = Routes("documentation", "What this service offers.")
 
-    @routes.get("/openapi.json", answer=Answer("The OpenAPI 3.1 document"))
+    @routes.get("/openapi.json", answer=Answer("The OpenAPI 3.1 document"), limit="none")
     def openapi_document() -> Response:
         """This service as an OpenAPI 3.1 document."""
         return json_answer(orjson.dumps(document()))
 
-    @routes.get("/docs", answer=Answer("A page of HTML", media_type="text/html"))
+    @routes.get("/docs", answer=Answer("A page of HTML", media_type="text/html"), limit="none")
     def documentation_page() -> Response:
         """This service as a page for people."""
         headers = [("Content-Security-Policy", POLICY)]

@@ -123,7 +123,7 @@ def health_routes(service: str, readiness: Readiness) -> Routes:
     """`/health/live`, `/health/ready` and `/metrics`."""
     routes = Routes("operations", "For whoever runs the service.")
 
-    @routes.get("/health/live", answer=Live)
+    @routes.get("/health/live", answer=Live, limit="none")
     def live() -> Live:
         """Tells that the process lives.
 
@@ -131,7 +131,7 @@ def health_routes(service: str, readiness: Readiness) -> Routes:
         """
         return Live(live=True, service=service)
 
-    @routes.get("/health/ready", answer=Ready, raises=[errors.NotReady])
+    @routes.get("/health/ready", answer=Ready, raises=[errors.NotReady], limit="none")
     def ready() -> Response:
         """Tells whether the service can work: the state of each server that it needs.
 
@@ -143,7 +143,7 @@ def health_routes(service: str, readiness: Readiness) -> Routes:
         failing = [name for name, dependency in state.dependencies.items() if not dependency.ok]
         raise errors.NotReady(f"failing: {', '.join(failing)}", **state.model_dump(by_alias=True))
 
-    @routes.get("/metrics", answer=Answer("Metrics in Prometheus' text format", media_type="text/plain"))
+    @routes.get("/metrics", answer=Answer("Metrics in Prometheus' text format", media_type="text/plain"), limit="none")
     def prometheus_metrics() -> Response:
         """Metrics of this process."""
         content, media_type = metrics.exposition()

@@ -10,12 +10,14 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from shared import VERSION, errors
 from shared.http.auth import ServiceTokenGuard
+from shared.http.callers import ACCESS_COOKIE, CSRF_HEADER, SAFE_METHODS
 from shared.http.models import AnswerModel
 from shared.http.problems import PROBLEM_TYPE, problem_type
-from shared.http.routes import JSON, Answer, Endpoint, Routes
+from shared.http.routes import JSON, Answer, Endpoint, Route, Routes
 
 REF = "#/components/schemas/{model}"
 ACCESS_TOKEN = "accessToken"  # noqa: S105 - the name of a scheme
+COOKIE = "accessCookie"
 
 NO_NUL = r"^[^\x00]*$"
 
@@ -174,13 +176,24 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> Json:
 def errors_of(endpoint: Endpoint) -> list[type[errors.MatchdayError]]:
     """Every error that the route can answer with, each once: declared ones and those of reading the request."""
     found: list[type[errors.MatchdayError]] = [errors.BadRequest, errors.ValidationFailed, errors.InternalError]
-    if endpoint.guard is not None or endpoint.route.bearer is not None:
-        found.append(errors.Unauthenticated)
+    found += _errors_at_the_door(endpoint.route)
     if endpoint.route.variables:
         found.append(errors.NotFound)
     if endpoint.body is not None or endpoint.takes_bytes:
         found += [errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.Overloaded]
     return list({kind.code: kind for kind in (*found, *endpoint.route.raises)}.values())
+
+
+def _errors_at_the_door(route: Route) -> list[type[errors.MatchdayError]]:
+    found: list[type[errors.MatchdayError]] = []
+    if route.internal:
+        found.append(errors.Unauthenticated)
+    elif route.reads_identity:
+        found += [errors.Unauthenticated, *([errors.Forbidden] if route.access.roles else [])]
+        found += [] if route.method in SAFE_METHODS else [errors.CsrfFailed]
+    if route.limit != "none":
+        found += [errors.Blocked, errors.ChallengeRequired, errors.RateLimited, errors.DependencyUnavailable]
+    return found
 
 
 def _answer(answer: Answer, schemas: _Schemas) -> Json:
@@ -229,17 +242,33 @@ def _example(kind: type[errors.MatchdayError], path: str) -> Json:
 
 
 def _security(endpoint: Endpoint) -> list[Json]:
-    if endpoint.guard is not None:
+    route = endpoint.route
+    if route.internal:
         return [{ServiceTokenGuard.scheme: []}]
-    if endpoint.route.bearer is None:
+    if not route.reads_identity:
         return []
-    return [{ACCESS_TOKEN: []}] + ([{}] if endpoint.route.bearer == "optional" else [])
+    accepted: list[Json] = [{ACCESS_TOKEN: []}, {COOKIE: []}]
+    return accepted + ([{}] if route.access.kind == "public" else [])
 
 
 def _security_schemes(endpoints: Iterable[Endpoint]) -> Json:
     used = {name for endpoint in endpoints for option in _security(endpoint) for name in option}
-    about = {
-        ServiceTokenGuard.scheme: "The token that the site's own services share.",
-        ACCESS_TOKEN: "The caller's access token.",
+    schemes: Json = {
+        ServiceTokenGuard.scheme: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token that the site's own services share.",
+        },
+        ACCESS_TOKEN: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An account's access token, or a guest's token for one reservation.",
+        },
+        COOKIE: {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": ACCESS_COOKIE,
+            "description": f"An account's token in a page's cookie; changes need the header `{CSRF_HEADER}`, too.",
+        },
     }
-    return {name: {"type": "http", "scheme": "bearer", "description": about[name]} for name in sorted(used)}
+    return {name: schemes[name] for name in sorted(used)}

@@ -1,8 +1,8 @@
 """Declaring routes: what a handler takes and gives is read from its signature and written into the document.
 
-A handler's parameters are found by name: `wiring` (what the service's `app.py` made), `body`, `query`,
-`headers` (models), and the path's variables (`{matchNumber}` arrives as `match_number`). Each is checked
-before the handler runs, so that a handler is: call one use case, answer.
+A handler's parameters are found by name: `wiring` (what the service's `app.py` made), `caller` (who is calling),
+`body`, `query`, `headers` (models), and the path's variables (`{matchNumber}` arrives as `match_number`). Each is
+checked before the handler runs, so that a handler is: call one use case, answer.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from flask import Response, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -18,12 +18,13 @@ from pydantic.alias_generators import to_camel
 
 from shared import errors
 from shared.http.body import BodyReader
+from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass
 from shared.http.validation import TextFields, text_form
 
 JSON = "application/json"
 ROUTE_KEY = "matchday.route"  # where in the WSGI environment the route's template is left for the metrics
 F = TypeVar("F", bound=Callable[..., Any])
-Guard = Callable[[], None]
+Guard = Callable[["Route"], Caller]
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
 
 
@@ -47,9 +48,11 @@ class Route:
     tag: str
     answers: Mapping[int, Answer]
     raises: tuple[type[errors.MatchdayError], ...]
-    bearer: Literal["required", "optional"] | None = None
+    access: Access = PUBLIC
+    limit: RateClass = "read"
     operator: bool = False
     body_schema: Mapping[str, Any] | None = None
+    reads_identity: bool = False  # whether it matters here who is signed in
 
     @property
     def internal(self) -> bool:
@@ -107,15 +110,17 @@ class Routes:
         status: int = 200,
         also: Mapping[int, Answer] | None = None,
         raises: Sequence[type[errors.MatchdayError]] = (),
-        bearer: Literal["required", "optional"] | None = None,
+        access: Access = PUBLIC,
+        limit: RateClass | None = None,
         operator: bool = False,
         body_schema: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
 
-        `bearer` only documents that the handler reads a bearer token; routes below /internal, and those for the
-        `operator`, are guarded with the service token by the app itself. `body_schema` documents a body that
-        the handler takes as bytes, to read it in a more liberal way of its own.
+        `access` says who may call; routes below /internal, and those for the `operator`, need the service token
+        instead. `limit` names the rate class that the gate counts the request in: "read" for what only reads and
+        "write" for the rest, unless said otherwise. `body_schema` documents a body that the handler takes as bytes,
+        to read it in a more liberal way of its own.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
         by themselves. The handler's docstring becomes the documentation: first line, then the rest.
@@ -124,12 +129,23 @@ class Routes:
 
         def declare(handler: F) -> F:
             answers = {status: usual, **(also or {})}
+            rate_class = limit or _rate_class(method, path, operator)
+            minds = access.kind != "public" or "caller" in inspect.signature(handler).parameters
             self.routes.append(
-                Route(method, path, handler, self.tag, answers, tuple(raises), bearer, operator, body_schema)
-            )
+                Route(
+                    method, path, handler, self.tag, answers, tuple(raises), access, rate_class, operator, body_schema,
+                    minds,
+                )
+            )  # fmt: skip
             return handler
 
         return declare
+
+
+def _rate_class(method: str, path: str, operator: bool) -> RateClass:
+    if operator or path.startswith("/internal/"):
+        return "internal"
+    return "read" if method in SAFE_METHODS else "write"
 
 
 def _describe(model: type[BaseModel] | None, status: int) -> str:
@@ -141,14 +157,15 @@ def _describe(model: type[BaseModel] | None, status: int) -> str:
 class Endpoint:
     """A route made ready to serve: its signature looked through once, so that a request costs little."""
 
-    def __init__(self, route: Route, wiring: object, guard: Guard | None, bodies: BodyReader) -> None:
+    def __init__(self, route: Route, wiring: object, guard: Guard, bodies: BodyReader) -> None:
         self.route = route
-        self.guard = guard
+        self._guard = guard
         self._bodies = bodies
         self.hints = typing.get_type_hints(route.handler, include_extras=True)
         self.parameters = list(inspect.signature(route.handler).parameters)
         self._check_parameters()
         self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
+        self.takes_caller = "caller" in self.parameters
         self.takes_bytes = self.hints.get("body") is bytes
         self.body = None if self.takes_bytes else self._model("body")
         self.query = self._model("query")
@@ -164,9 +181,10 @@ class Endpoint:
     def __call__(self, **path: str) -> Response:
         """Serves one request."""
         request.environ[ROUTE_KEY] = self.route.path
-        if self.guard is not None:
-            self.guard()
+        caller = self._guard(self.route)
         arguments: dict[str, Any] = dict(self._wiring)
+        if self.takes_caller:
+            arguments["caller"] = caller
         for variable, name, read in self._path:
             arguments[name] = read(path[variable])
         if self._query is not None:
@@ -201,7 +219,7 @@ class Endpoint:
         return variable, _snake(variable), read
 
     def _check_parameters(self) -> None:
-        known = {"wiring", "body", "query", "headers", *map(_snake, self.route.variables)}
+        known = {"wiring", "caller", "body", "query", "headers", *map(_snake, self.route.variables)}
         unknown = set(self.parameters) - known
         missing = set(map(_snake, self.route.variables)) - set(self.parameters)
         if unknown or missing:

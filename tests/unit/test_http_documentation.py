@@ -101,7 +101,7 @@ def test_internal_routes_name_their_credential(document: dict[str, Any]) -> None
     operation = document["paths"]["/internal/orders/{matchNumber}/close"]["post"]
     assert operation["security"] == [{"serviceToken": []}]
     assert _codes(operation["responses"]["401"]) == {"unauthenticated"}
-    assert set(document["components"]["securitySchemes"]) == {"serviceToken", "accessToken"}
+    assert set(document["components"]["securitySchemes"]) == {"serviceToken", "accessToken", "accessCookie"}
 
 
 def test_open_routes_name_none(document: dict[str, Any]) -> None:

@@ -1,0 +1,122 @@
+"""Who is calling, and what stands before a handler: who may call a route, and the gate that every request passes.
+
+A service hands `create_http_app` an `Accounts` (whose token is this?) and a `Gate` (may this request go on?); the
+kernel knows neither how tokens are verified nor how the gate decides.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from shared.errors import CsrfFailed, Forbidden, MatchdayError, Unauthenticated
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CALLER_KEY = "matchday.caller"  # where in the WSGI environment the caller is left
+ACCESS_COOKIE = "matchday_access"
+CSRF_COOKIE = "matchday_csrf"
+CSRF_HEADER = "X-CSRF-Token"
+HEADERS_KEY = "matchday.headers"  # headers that the response gets whatever the handler answers
+Environ = Mapping[str, Any]
+RateClass = Literal[
+    "none", "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal"
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A signed-in account, as its access token says."""
+
+    id: str
+    email: str
+    email_verified: bool
+    roles: frozenset[str]
+    session_id: str
+    by_cookie: bool = False
+    csrf: str = ""  # hex SHA-256 of the value that a page must send back in X-CSRF-Token
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request comes from, and the account that sends it, if any."""
+
+    address: str
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a route; `roles` are alternatives."""
+
+    kind: Literal["public", "token", "signed_in"]
+    roles: frozenset[str] = frozenset()
+
+
+PUBLIC = Access("public")  # anybody
+TOKEN = Access("token")  # the handler reads a bearer token that is no account's, or takes an account's
+SIGNED_IN = Access("signed_in")  # an account
+
+
+def roles(*names: str) -> Access:
+    """Accounts with at least one of these roles."""
+    return Access("signed_in", frozenset(names))
+
+
+class Accounts(Protocol):
+    """Tells whose token a request bears."""
+
+    def account(self, environ: Environ) -> Account | None:
+        """The account; None without a token, or with one that is no account's.
+
+        Raises `Unauthenticated` for an account's token that is not valid (any more).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the gate is asked about a request; `route` is the template, such as `/api/matches/{matchNumber}`."""
+
+    address: str
+    method: str
+    route: str
+    rate_class: RateClass
+    account_id: str | None
+    environ: Environ
+
+
+class Gate(Protocol):
+    """Decides whether a request may go on: rate limits, block lists, challenges."""
+
+    def check(self, question: Question) -> Sequence[tuple[str, str]]:
+        """Headers for the response.
+
+        Raises `Blocked`, `ChallengeRequired`, `RateLimited`, or `DependencyUnavailable` when it cannot tell and the
+        route may not go on without.
+        """
+
+
+def admit(access: Access, account: Account | None, problem: MatchdayError | None) -> None:
+    """Raises `Unauthenticated` or `Forbidden` unless the account may call a route with this access.
+
+    `problem` is what was wrong with the token, if something was.
+    """
+    if access.kind != "signed_in":
+        return
+    if account is None:
+        raise problem or Unauthenticated("sign in first")
+    if access.roles and not access.roles & account.roles:
+        raise Forbidden(f"this needs one of the roles {', '.join(sorted(access.roles))}")
+
+
+def check_csrf(account: Account, method: str, environ: Environ) -> None:
+    """Raises `CsrfFailed` for a change that a browser may have been tricked into.
+
+    Cookies travel by themselves, so a change that is authenticated by one must also bear, in a header that other sites'
+    pages cannot set, the value that belongs to the session.
+    """
+    if not account.by_cookie or method in SAFE_METHODS:
+        return
+    given = hashlib.sha256(environ.get("HTTP_X_CSRF_TOKEN", "").encode()).hexdigest()
+    if not hmac.compare_digest(given, account.csrf):
+        raise CsrfFailed(f"send the value of the cookie {CSRF_COOKIE} as {CSRF_HEADER}")

@@ -185,7 +185,7 @@ def test_the_gates_headers_are_in_every_answer_after_it(client: FlaskClient) -> 
 
 def test_each_access_is_documented() -> None:
     paths = create_http_app("doors", "For tests.", example_settings(), routes=[routes]).openapi()["paths"]
-    both = [{"accessToken": []}, {"accessCookie": []}]
+    both: list[dict[str, list[str]]] = [{"accessToken": []}, {"accessCookie": []}]
     assert "security" not in paths["/api/anybody"]["get"]
     assert paths["/api/perhaps"]["post"]["security"] == [*both, {}]
     assert paths["/api/signed-in"]["post"]["security"] == both

@@ -194,7 +194,8 @@ def mark(connection: Connection, table: sa.Table, taken: Taken, reply: Reply) ->
 
 def pause_seconds(attempts: int) -> float:
     """The pause after so many attempts: doubled each time up to a minute, and never the same for two."""
-    return min(RETRY_SECONDS_MIN * 2 ** min(attempts - 1, 20), RETRY_SECONDS_MAX) * random.uniform(0.5, 1.0)
+    longest: float = min(RETRY_SECONDS_MIN * 2 ** min(attempts - 1, 20), RETRY_SECONDS_MAX)
+    return longest * random.uniform(0.5, 1.0)
 
 
 def read_answer(response: httpx.Response) -> Reply:

@@ -1,8 +1,8 @@
 """The inbox: messages from elsewhere that had their effect here, so that none has it twice.
 
-A receiver claims a message's id in the transaction of the effect: both are committed, or neither. Whoever comes with the
-same id at the same time waits for that transaction's end. A message that was claimed before is answered from how things
-stand, without a second effect.
+A receiver claims a message's id in the transaction of the effect: both are committed, or neither. Whoever comes with
+the same id at the same time waits for that transaction's end. A message that was claimed before is answered from how
+things stand, without a second effect.
 """
 
 from datetime import datetime
@@ -36,8 +36,8 @@ def claim(connection: Connection, table: sa.Table, message_id: str | None, sourc
     """
     if message_id is None:
         return True
-    row = {"id": message_id, "source": source}
-    return connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    row = insert(table).values(id=message_id, source=source).on_conflict_do_nothing()
+    return connection.execute(row.returning(table.c.id)).first() is not None
 
 
 def prune(connection: Connection, table: sa.Table, before: datetime, limit: int = PRUNE_ROWS_MAX) -> int:

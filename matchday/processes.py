@@ -1,9 +1,9 @@
-"""The processes of a site: names, modules and ports."""
+"""The processes of a site: names, modules, ports, and the addresses by which they know each other."""
 
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +17,19 @@ from matchday.run import Run
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """A kind of process; `port` is None for one that does not listen, PORT_OFFSET is added to it otherwise."""
+    """A kind of process; `port` is None for one that does not listen, PORT_OFFSET is added to it otherwise.
+
+    `told_as` is the variable that tells all processes where this one is; an address that the operator gives wins.
+    `address` is its form, with `{port}` or the name of the further port. `further_ports` are given to the process in
+    variables of these names.
+    """
 
     name: str
     module: str
     port: int | None = None
+    told_as: str | None = None
+    address: str = "http://{host}:{port}"
+    further_ports: tuple[tuple[str, int], ...] = ()
 
     def exists(self) -> bool:
         """Whether its module can be run."""
@@ -34,15 +42,37 @@ class ProcessSpec:
 PROCESSES = (
     ProcessSpec("shop", "shop", 3000),
     ProcessSpec("shop-consumer", "shop_consumer", 3010),
-    ProcessSpec("reservations", "reservations", 3020),
+    ProcessSpec("reservations", "reservations", 3020, "RESERVATIONS_URL"),
     ProcessSpec("reservations-relay", "reservations.relay"),
     ProcessSpec("reservations-worker", "reservations.worker"),
 )
 
 
-def present() -> list[ProcessSpec]:
-    """The processes of this checkout."""
-    return [spec for spec in PROCESSES if spec.exists()]
+# What stands in development for a server of others; not started when the operator gives the address of a real one.
+# It takes another port when its own is in use.
+STAND_INS: tuple[ProcessSpec, ...] = ()
+
+
+def present(given: Mapping[str, str]) -> list[ProcessSpec]:
+    """The processes of this checkout, with the stand-ins that the operator's settings do not replace."""
+    stand_ins = [spec for spec in STAND_INS if not given.get(spec.told_as or "")]
+    return [spec for spec in (*PROCESSES, *stand_ins) if spec.exists()]
+
+
+def choose_ports(specs: Sequence[ProcessSpec], choose: Callable[[ProcessSpec, int], int]) -> dict[str, int]:
+    """A port for each process that listens, by its name, and the further ones by their variables."""
+    ports = {spec.name: choose(spec, spec.port) for spec in specs if spec.port}
+    return ports | {name: choose(spec, port) for spec in specs for name, port in spec.further_ports}
+
+
+def addresses(specs: Sequence[ProcessSpec], ports: Mapping[str, int], given: Mapping[str, str]) -> dict[str, str]:
+    """What every process is told of the others: USERS_URL and so on, and the further ports."""
+    told = {
+        spec.told_as: given.get(spec.told_as) or spec.address.format(host=LOOPBACK, port=ports[spec.name], **ports)
+        for spec in specs
+        if spec.told_as
+    }
+    return told | {name: str(ports[name]) for spec in specs for name, _ in spec.further_ports}
 
 
 class SiteProcess:

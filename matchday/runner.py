@@ -15,7 +15,7 @@ from matchday.last_words import last_words
 from matchday.parallel import side_by_side
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port, is_free, require_free
-from matchday.processes import ProcessSpec, SiteProcess, present
+from matchday.processes import STAND_INS, ProcessSpec, SiteProcess, addresses, choose_ports, present
 from matchday.run import Run, bound, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
 from matchday.site import Document, Site, address_of, without_password
@@ -55,7 +55,7 @@ class Runner:
         self._document.remove()
         if ended := reap(self.site.run_directory):
             self.console.say("matchday", f"ended {ended} processes that an interrupted run had left behind")
-        specs = present()
+        specs = present(self.site.given)
         self._expected = len(specs)
         self._preflight(specs)
         self._run = Run.begin(self.site.run_directory)
@@ -77,7 +77,8 @@ class Runner:
                 f"the disk of {self.site.directory} has only {free // 1_000_000} MB left, "
                 f"at least {DISK_BYTES_MIN // 1_000_000} MB are needed: free some"
             )
-        require_free([(spec.name, spec.port + self.site.port_offset) for spec in specs if spec.port])
+        services = [spec for spec in specs if spec not in STAND_INS]
+        require_free([(spec.name, spec.port + self.site.port_offset) for spec in services if spec.port])
 
     # Servers: each is brought up, and then set up, beside the others.
 
@@ -133,7 +134,11 @@ class Runner:
             self.console.say(server.name, f"ready on {server.address}")
 
     def _server_port(self, name: str) -> int:
-        wanted = SERVER_PORTS[name] + self.site.port_offset
+        return self._port_near(name, SERVER_PORTS[name])
+
+    def _port_near(self, name: str, port: int) -> int:
+        """The port with the site's offset, or another when somebody has it."""
+        wanted = port + self.site.port_offset
         if is_free(wanted):
             return wanted
         other = free_port()
@@ -155,13 +160,17 @@ class Runner:
     # The site's own processes.
 
     def _start_processes(self, specs: Sequence[ProcessSpec]) -> None:
-        environment = self.site.environment(self.addresses)
+        ports = choose_ports(specs, self._process_port)
+        told = addresses(specs, ports, self.site.given)
+        environment = self.site.environment({**self.addresses, **told})
         for spec in specs:
             self.stop.check()
-            port = spec.port + self.site.port_offset if spec.port else None
-            process = SiteProcess(spec, self._run, self.site.log(spec.name), environment, port)
+            process = SiteProcess(spec, self._run, self.site.log(spec.name), environment, ports.get(spec.name))
             self.supervisor.start("processes", process)
         self._changed()
+
+    def _process_port(self, spec: ProcessSpec, port: int) -> int:
+        return self._port_near(spec.name, port) if spec in STAND_INS else port + self.site.port_offset
 
     def _wait_ready(self) -> None:
         members = self.supervisor.members("processes")

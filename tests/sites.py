@@ -26,7 +26,7 @@ import redis
 
 from matchday.last_words import last_words
 from matchday.ports import free_port
-from matchday.processes import SiteProcess, present
+from matchday.processes import SiteProcess, addresses, choose_ports, present
 from matchday.run import Run
 from matchday.runner import is_ready, why_not
 from matchday.servers import Valkey
@@ -47,9 +47,11 @@ class RunningSite:
         self.name = name
         self.site = Site(name, var=directory, given={**environment, "CLIENT_ID": name})
         self.site.make_directories()
-        self.environment = self.site.environment(environment)
-        self.specs = [spec for spec in present() if only is None or spec.name in only]
-        self.ports = {spec.name: free_port() for spec in self.specs if spec.port}
+        known = present(environment)
+        self.specs = [spec for spec in known if only is None or spec.name in only]
+        # Also of those that do not run here: nobody answers at their addresses.
+        self.ports = choose_ports(known, lambda _spec, _port: free_port())
+        self.environment = self.site.environment({**environment, **addresses(known, self.ports, environment)})
         self.messages: list[str] = []
         self._run = run
         self._supervisor = Supervisor(lambda: None, self._note)

@@ -5,7 +5,18 @@ A service needs `create_http_app`, `Routes` and the bases of its models; the res
 
 from shared.http.app import HttpApp, create_http_app
 from shared.http.auth import bearer_token
-from shared.http.callers import PUBLIC, SIGNED_IN, TOKEN, Account, Accounts, Caller, Gate, Question, roles
+from shared.http.callers import (
+    CREDENTIAL,
+    PUBLIC,
+    SIGNED_IN,
+    TOKEN,
+    Account,
+    Accounts,
+    Caller,
+    Gate,
+    Question,
+    roles,
+)
 from shared.http.models import (
     AnswerModel,
     BodyModel,
@@ -18,6 +29,7 @@ from shared.http.models import (
 from shared.http.routes import Answer, Routes, json_answer
 
 __all__ = [
+    "CREDENTIAL",
     "PUBLIC",
     "SIGNED_IN",
     "TOKEN",

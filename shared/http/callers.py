@@ -49,12 +49,15 @@ class Caller:
 class Access:
     """Who may call a route; `roles` are alternatives."""
 
-    kind: Literal["public", "token", "signed_in"]
+    kind: Literal["public", "token", "credential", "signed_in"]
     roles: frozenset[str] = frozenset()
 
 
 PUBLIC = Access("public")  # anybody
 TOKEN = Access("token")  # the handler reads a bearer token that is no account's, or takes an account's
+# What opens it is in the body or in a cookie of its own: a password, a refresh token, a mailed token. An access token
+# that is not valid any more does not stand in the way; the handler gets the caller and checks by itself.
+CREDENTIAL = Access("credential")
 SIGNED_IN = Access("signed_in")  # an account
 
 

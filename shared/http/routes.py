@@ -130,7 +130,7 @@ class Routes:
         def declare(handler: F) -> F:
             answers = {status: usual, **(also or {})}
             rate_class = limit or _rate_class(method, path, operator)
-            minds = access.kind != "public" or "caller" in inspect.signature(handler).parameters
+            minds = _minds(access, handler)
             self.routes.append(
                 Route(
                     method, path, handler, self.tag, answers, tuple(raises), access, rate_class, operator, body_schema,
@@ -140,6 +140,12 @@ class Routes:
             return handler
 
         return declare
+
+
+def _minds(access: Access, handler: Callable[..., Any]) -> bool:
+    if access.kind == "public":
+        return "caller" in inspect.signature(handler).parameters
+    return access.kind != "credential"
 
 
 def _rate_class(method: str, path: str, operator: bool) -> RateClass:

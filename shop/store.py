@@ -1,16 +1,15 @@
 """What the shop reads. The numbers come from `shop.inventory`; nothing is written here."""
 
-import json
 from collections import defaultdict
-from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from shop.domain import LogPosition, Match, Shelf, ShownPool, shown, stage_of
 from shop.inventory import store as inventory
+from shop.inventory.venues import VENUES
 
-CITIES: dict[str, str] = json.loads((files(__package__) / "venues.json").read_text("utf-8"))
+CITIES = {stadium: venue.city for stadium, venue in VENUES.items()}
 
 
 def read_shelf(connection: Connection, topic: str, hold_ms: int) -> Shelf:

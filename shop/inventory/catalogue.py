@@ -6,6 +6,7 @@ that it counts for, and a site that reads everything anew judges alike.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import orjson
 from sqlalchemy import Connection, text
@@ -97,6 +98,24 @@ def _changed(counters: Counters, capacity: int, since_ms: int) -> list[tuple[int
     if len(kept) >= CAPACITIES_MAX:
         kept = [kept[0], *kept[2:]]
     return [*kept, (since, capacity)]
+
+
+def find_match(connection: Connection, match_number: int) -> MatchEntry | None:
+    """A match as the master list described it last, without its pools."""
+    row = connection.execute(
+        text(
+            'SELECT match_number, round_number, date_utc, location, home_team, away_team, "group"'
+            " FROM shop.matches WHERE match_number = :match_number"
+        ),
+        {"match_number": match_number},
+    ).one_or_none()
+    return None if row is None else MatchEntry(*row, ())
+
+
+def find_price(connection: Connection, pool: Pool) -> Decimal | None:
+    """What a ticket of the pool costs now, in major units; None when there is no such pool."""
+    statement = "SELECT price FROM shop.pools WHERE match_number = :match_number AND category = :category"
+    return connection.execute(text(statement), pool._asdict()).scalar_one_or_none()
 
 
 def has_matches(connection: Connection) -> bool:

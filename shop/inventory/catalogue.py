@@ -109,7 +109,10 @@ def find_match(connection: Connection, match_number: int) -> MatchEntry | None:
         ),
         {"match_number": match_number},
     ).one_or_none()
-    return None if row is None else MatchEntry(*row, ())
+    if row is None:
+        return None
+    number, round_number, date_utc, location, home_team, away_team, group = row
+    return MatchEntry(number, round_number, date_utc, location, home_team, away_team, group, ())
 
 
 def find_price(connection: Connection, pool: Pool) -> Decimal | None:

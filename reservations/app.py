@@ -22,9 +22,10 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         site,
         Submitter(
             partial(handlers.submit_all, site, settings),
-            settings.submit_batch_max,
-            settings.submit_threads,
-            settings.submit_queue_max,
+            batch_max=settings.submit_batch_max,
+            gather_seconds=settings.submit_gather_seconds,
+            threads=settings.submit_threads,
+            queue_max=settings.submit_queue_max,
         ),
         Waiting(database, partial(handlers.sales, site), max(1, settings.http_threads * 3 // 4)),
         AccessTokens(settings.token_secret),

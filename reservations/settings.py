@@ -28,6 +28,9 @@ class ReservationsSettings(HoldSettings, HttpSettings):
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
     purchase_limit: int = Field(6, ge=1, le=1000, description="Most tickets of one match a buyer may hold or own.")
     submit_batch_max: int = Field(64, ge=1, le=1000, description="Most submits that share one transaction.")
+    submit_gather_seconds: float = Field(
+        0.004, ge=0, le=1, description="In a rush, how long a transaction waits for more submits to share it."
+    )
     submit_threads: int = Field(1, ge=1, le=16, description="Transactions of submits that may run at once.")
     submit_queue_max: int = Field(1000, ge=1, le=100_000, description="Submits that may wait for a transaction.")
 

@@ -2,7 +2,9 @@
 
 import sqlalchemy as sa
 
+from shared.delivery import deliveries_table
 from shared.idempotency import idempotency_table
+from shared.mail import mails_table
 
 SCHEMA = "reservations"
 metadata = sa.MetaData(schema=SCHEMA)
@@ -25,8 +27,66 @@ reservations = sa.Table(
     sa.Column("confirmed_at", sa.DateTime(timezone=True)),
     # Paid, but its hold had run out in the log: the sale has asked again and waits for the verdict.
     sa.Column("resubmitted", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of users; nothing for a guest's.
+    sa.Column("account_id", sa.Uuid(as_uuid=False)),
+    # What its buyer must be written: "tickets", "refund", or nothing (any more).
+    sa.Column("mail_due", sa.Text),
 )
 sa.Index("reservations_resubmitted", reservations.c.created_at, postgresql_where=reservations.c.resubmitted)
 sa.Index("reservations_buyer", reservations.c.buyer, reservations.c.match_number)
+sa.Index(
+    "reservations_account",
+    reservations.c.account_id,
+    reservations.c.created_at,
+    reservations.c.id,
+    postgresql_where=reservations.c.account_id.is_not(None),
+)
+sa.Index("reservations_mail_due", reservations.c.created_at, postgresql_where=reservations.c.mail_due.is_not(None))
+
+# What payments has told of money, each payment once; of those that stand a reservation has one at most.
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("payment_id", sa.Text, primary_key=True),
+    sa.Column("reservation_id", sa.Uuid(as_uuid=False), sa.ForeignKey(reservations.c.id), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+)
+sa.Index("charges_standing", charges.c.reservation_id, unique=True, postgresql_where=charges.c.outcome != "refused")
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("id", sa.Uuid(as_uuid=False), primary_key=True),
+    sa.Column("reservation_id", sa.Uuid(as_uuid=False), sa.ForeignKey(reservations.c.id), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("match_number", sa.Integer, nullable=False),
+    sa.Column("category", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+    sa.UniqueConstraint("reservation_id", "number", name="tickets_of_reservation"),
+)
+
+# Who went in. The index lets in one a ticket, whatever the number of scanners; further ones are kept as evidence.
+admissions = sa.Table(
+    "admissions",
+    metadata,
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("ticket_id", sa.Uuid(as_uuid=False), sa.ForeignKey(tickets.c.id), nullable=False),
+    sa.Column("scanner", sa.Text, nullable=False),
+    sa.Column("admitted_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("offline", sa.Boolean, nullable=False),
+    sa.Column("double_use", sa.Boolean, nullable=False),
+    sa.Column("key", sa.Text),
+)
+sa.Index("admissions_first", admissions.c.ticket_id, unique=True, postgresql_where=sa.not_(admissions.c.double_use))
+sa.Index("admissions_double", admissions.c.number, postgresql_where=admissions.c.double_use)
+sa.Index("admissions_ticket", admissions.c.ticket_id)
 
 idempotency_keys = idempotency_table(metadata, SCHEMA)
+deliveries = deliveries_table(metadata, SCHEMA)
+mails = mails_table(metadata, SCHEMA)

@@ -13,6 +13,7 @@ from shared.http.callers import Environ
 from tests.example_service import SERVICE_TOKEN, example_settings
 
 CSRF = "value-of-the-cookie"
+TOKEN_KEY = "HTTP_X_TEST_TOKEN"
 BUYER = Account("a-1", "ada@example.org", True, frozenset({"buyer"}), "s-1")
 ADMIN = replace(BUYER, id="a-2", roles=frozenset({"buyer", "admin"}))
 PAGE = replace(BUYER, by_cookie=True, csrf=hashlib.sha256(CSRF.encode()).hexdigest())
@@ -75,7 +76,7 @@ class Known:
     accounts: dict[str, Account] = field(default_factory=lambda: {"buyer": BUYER, "admin": ADMIN, "page": PAGE})
 
     def account(self, environ: Environ) -> Account | None:
-        name = environ.get("HTTP_X_TEST_TOKEN", "")
+        name = environ.get(TOKEN_KEY, "")
         if name == "bad":
             raise Unauthenticated("the token is not valid")
         return self.accounts.get(name)
@@ -87,12 +88,16 @@ class Recorder:
 
     closed: bool = False
     asked: list[Question] = field(default_factory=list)
+    told: list[tuple[str, int]] = field(default_factory=list)
 
     def check(self, question: Question) -> Sequence[tuple[str, str]]:
         self.asked.append(question)
         if self.closed:
             raise Blocked("not from here")
         return [("RateLimit", '"read";r=9;t=1')]
+
+    def tell(self, question: Question, status: int) -> None:
+        self.told.append((question.route, status))
 
 
 @pytest.fixture

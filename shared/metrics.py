@@ -34,6 +34,17 @@ LOG_EVIDENCE = Counter("matchday_log_evidence_total", "Things in the log that an
 LOG_BATCH_SECONDS = Histogram("matchday_log_batch_seconds", "Time to apply one batch of the log.", buckets=_SECONDS)
 LOG_LAG = Gauge("matchday_log_lag_records", "Records of the sales log that are not applied yet.", ["partition"])
 
+# Security
+GATE_DECISIONS = Counter("matchday_gate_decisions_total", "What the gate decided.", ["rate_class", "verdict", "reason"])
+GATE_SECONDS = Histogram(
+    "matchday_gate_seconds",
+    "Time of the gate's decision about a request.",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
+)
+GATE_ALONE = Gauge("matchday_gate_alone", "1 while Redis is away and this process decides by itself.")
+AUDIT_WAITING = Gauge("matchday_audit_waiting", "Decisions in Redis that are not in the audit log yet.")
+AUDIT_LOST = Counter("matchday_audit_lost_total", "Times when decisions were dropped from Redis before they were read.")
+
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
 

@@ -1,16 +1,16 @@
 -- One decision; `rules.decide` says the same in Python, and a test compares the two.
 -- KEYS: audit stream, solution ('' when there is none), marks, buckets
 -- ARGV: now in µs (0: this server's clock), number of marks, excused, ms to keep the solution, whether to write always,
---       note, longest stream, then interval, capacity, cost, level of each bucket
+--       note, longest stream, what was decided before (0: nothing), then interval, capacity, cost, level of each bucket
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
 local marks, excused, once = tonumber(ARGV[2]), ARGV[3] == '1', KEYS[2]
-local code, index, wait, bucket, left, reset = 0, 0, 0, 0, 0, 0
+local code, index, wait, bucket, left, reset = tonumber(ARGV[8]), 0, 0, 0, 0, 0
 
-if marks > 0 then
+if code == 0 and marks > 0 then
   local found = redis.call('MGET', unpack(KEYS, 3, 2 + marks))
   for i = 1, marks do
     if found[i] == '2' then
@@ -29,7 +29,7 @@ local due = {}
 if code == 0 then
   local least
   for i = 1, #KEYS - 2 - marks do
-    local at = 8 + 4 * (i - 1)
+    local at = 9 + 4 * (i - 1)
     local interval, capacity = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
     local cost, level = tonumber(ARGV[at + 2]), ARGV[at + 3]
     local tat = tonumber(redis.call('GET', KEYS[2 + marks + i]) or 0)

@@ -31,6 +31,9 @@ class Code(enum.IntEnum):
     SUSPECT = 3  # challenged: too many for somebody unknown
     LIMITED = 4  # too many for anybody
     REPLAYED = 5  # the solution was used before
+    LISTED = 6  # blocked, by an operator's list
+    SCANNER = 7  # blocked, for what it says it is
+    LISTED_SUSPECT = 8  # challenged, by an operator's list
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Ask:
 
     `marks` are keys under which it may have been marked before; who is `excused`, having solved a challenge, is not
     challenged again. `once` is the key of a solution that is used with this request, kept for `once_ms`. What is
-    decided is written to the audit log when it is not "allowed", or always, as `note`.
+    decided is written to the audit log when it is not "allowed", or always, as `note`. `verdict` is what was decided
+    before, by what the process itself knows; it is only written down.
     """
 
     marks: Sequence[str]
@@ -64,6 +68,7 @@ class Ask:
     once_ms: int = 0
     always: bool = False
     note: bytes = b""
+    verdict: Code = Code.ALLOWED
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,8 @@ MARK, BAN = 1, 2
 def decide(memory: Memory, ask: Ask, now: int) -> Ruling:
     """What becomes of the request at `now` µs; nothing is taken from any bucket unless it is allowed."""
     memory.now = max(memory.now, now)
+    if ask.verdict is not Code.ALLOWED:
+        return Ruling(ask.verdict)
     ruling = _by_marks(memory, ask) or _replayed(memory, ask) or _by_buckets(memory, ask)
     if ruling.code is Code.ALLOWED:
         for bucket in ask.buckets:

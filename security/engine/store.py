@@ -88,7 +88,7 @@ class RedisStore:
         keys = [STREAM, ask.once, *ask.marks, *(bucket.key for bucket in ask.buckets)]
         arguments = [
             b"%d" % now, b"%d" % len(ask.marks), b"1" if ask.excused else b"0", b"%d" % ask.once_ms,
-            b"1" if ask.always else b"0", ask.note, self._audit_entries_max,
+            b"1" if ask.always else b"0", ask.note, self._audit_entries_max, b"%d" % ask.verdict,
         ]  # fmt: skip
         for bucket in ask.buckets:
             arguments += (b"%d" % bucket.interval, b"%d" % bucket.capacity, b"%d" % bucket.cost, b"%d" % bucket.level)

@@ -7,10 +7,10 @@ goes wrong. The work per request is kept in `HttpApp.__call__`, in plain code, b
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from flask.sessions import SessionInterface
 
 from shared import metrics, tracing
@@ -23,7 +23,7 @@ from shared.http.cors import Cors
 from shared.http.door import Door
 from shared.http.health import Check, Details, Readiness, health_routes
 from shared.http.problems import as_error, problem_response
-from shared.http.routes import ROUTE_KEY, Endpoint, Routes
+from shared.http.routes import NO_ROUTE, ROUTE_KEY, Endpoint, Routes
 from shared.settings import HttpSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SLOW_SECONDS = 1.0
-NO_ROUTE = "(none)"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SECURITY_HEADERS = [
@@ -173,6 +172,11 @@ class HttpApp(Flask):
         except Exception as error:
             return self.handle_user_exception(error)
 
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        if request.method in METHODS - {"OPTIONS"}:
+            self._door.knock(request.environ)
+        super().raise_routing_exception(request)
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func  # no handler is a coroutine
 
@@ -201,6 +205,8 @@ class HttpApp(Flask):
             if not exchange.streams:
                 # As a list the server sends it in one piece, which it cannot do with an iterator.
                 result = _drained(result)
+            if exchange.status >= "4":
+                self._door.leave(environ, int(exchange.status[:3]))
             self._tell(environ, exchange.status, time.perf_counter() - begun)
             return result
         finally:

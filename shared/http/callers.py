@@ -17,10 +17,11 @@ CALLER_KEY = "matchday.caller"  # where in the WSGI environment the caller is le
 ACCESS_COOKIE = "matchday_access"
 CSRF_COOKIE = "matchday_csrf"
 CSRF_HEADER = "X-CSRF-Token"
+QUESTION_KEY = "matchday.question"  # what the gate was asked about a request that it let through
 HEADERS_KEY = "matchday.headers"  # headers that the response gets whatever the handler answers
 Environ = Mapping[str, Any]
 RateClass = Literal[
-    "none", "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal"
+    "none", "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal", "nowhere"
 ]  # fmt: skip
 
 
@@ -95,8 +96,11 @@ class Gate(Protocol):
         """Headers for the response.
 
         Raises `Blocked`, `ChallengeRequired`, `RateLimited`, or `DependencyUnavailable` when it cannot tell and the
-        route may not go on without.
+        route may not go on without. Headers for a refusal are left in the environment under `HEADERS_KEY`.
         """
+
+    def tell(self, question: Question, status: int) -> None:
+        """How a request that went on ended: who often fails is found out by this."""
 
 
 def admit(access: Access, account: Account | None, problem: MatchdayError | None) -> None:

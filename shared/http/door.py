@@ -7,6 +7,7 @@ from shared.http.auth import ServiceTokenGuard
 from shared.http.callers import (
     CALLER_KEY,
     HEADERS_KEY,
+    QUESTION_KEY,
     Account,
     Accounts,
     Caller,
@@ -17,7 +18,7 @@ from shared.http.callers import (
     check_csrf,
 )
 from shared.http.client import ClientAddress
-from shared.http.routes import Route
+from shared.http.routes import NO_ROUTE, Route
 
 
 class Door:
@@ -56,7 +57,24 @@ class Door:
             return
         account_id = None if account is None else account.id
         method = str(environ["REQUEST_METHOD"])
-        environ[HEADERS_KEY] = self._gate.check(Question(address, method, route.path, route.limit, account_id, environ))
+        self._check(Question(address, method, route.path, route.limit, account_id, environ), environ)
+
+    def knock(self, environ: dict[str, object]) -> None:
+        """For a path that leads nowhere: who tries many of them is to be counted, too."""
+        if self._gate is not None:
+            method = str(environ["REQUEST_METHOD"])
+            self._check(Question(self._client.of(environ), method, NO_ROUTE, "nowhere", None, environ), environ)
+
+    def _check(self, question: Question, environ: dict[str, object]) -> None:
+        assert self._gate is not None
+        environ[HEADERS_KEY] = self._gate.check(question)
+        environ[QUESTION_KEY] = question
+
+    def leave(self, environ: Environ, status: int) -> None:
+        """Tells the gate how a request that it let through ended."""
+        question = environ.get(QUESTION_KEY)
+        if self._gate is not None and question is not None:
+            self._gate.tell(question, status)
 
     def _admit(self, route: Route, account: Account | None, problem: MatchdayError | None) -> None:
         admit(route.access, account, problem)

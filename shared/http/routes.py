@@ -23,6 +23,7 @@ from shared.http.validation import TextFields, text_form
 
 JSON = "application/json"
 ROUTE_KEY = "matchday.route"  # where in the WSGI environment the route's template is left for the metrics
+NO_ROUTE = "(none)"  # what a path that leads nowhere is counted as
 F = TypeVar("F", bound=Callable[..., Any])
 Guard = Callable[["Route"], Caller]
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")

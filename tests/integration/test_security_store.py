@@ -90,6 +90,7 @@ asks = st.builds(
     excused=st.booleans(),
     once=st.sampled_from(["", "", "s1", "s2"]),
     once_ms=st.just(86_400_000),
+    verdict=st.sampled_from([Code.ALLOWED] * 8 + [Code.LISTED]),
 )
 failures = st.lists(
     st.builds(
@@ -130,7 +131,7 @@ def test_the_scripts_do_what_the_model_says(real: RedisStore, taken: list[tuple[
 def _named(ask: Ask, prefix: str) -> Ask:
     buckets = [Bucket(prefix + b.key, b.interval, b.capacity, b.level, b.cost) for b in ask.buckets]
     once = ask.once and prefix + ask.once
-    return Ask([prefix + mark for mark in ask.marks], buckets, ask.excused, once, ask.once_ms)
+    return replace(ask, marks=[prefix + mark for mark in ask.marks], buckets=buckets, once=once)
 
 
 def _renamed(failure: Failure, prefix: str) -> Failure:

@@ -188,6 +188,26 @@ def test_the_gates_headers_are_in_every_answer_after_it(client: FlaskClient) -> 
         assert response.headers["RateLimit"] == '"read";r=9;t=1'
 
 
+def test_paths_that_lead_nowhere_are_asked_about_too(client: FlaskClient, gate: Recorder) -> None:
+    assert client.get("/wp-login.php").status_code == 404
+    assert client.delete("/api/anybody").status_code == 405
+    assert [(q.route, q.method, q.rate_class) for q in gate.asked] == [
+        ("(none)", "GET", "nowhere"),
+        ("(none)", "DELETE", "nowhere"),
+    ]
+    gate.closed = True
+    assert client.get("/wp-login.php").status_code == 403
+
+
+def test_the_gate_is_told_how_failed_requests_ended_that_it_let_through(client: FlaskClient, gate: Recorder) -> None:
+    _call(client, "POST", "/api/signed-in", "buyer")
+    _call(client, "POST", "/api/signed-in", "bad")
+    client.get("/nowhere")
+    gate.closed = True
+    _call(client, "POST", "/api/signed-in", "bad")
+    assert gate.told == [("/api/signed-in", 401), ("(none)", 404)]
+
+
 def test_each_access_is_documented() -> None:
     paths = create_http_app("doors", "For tests.", example_settings(), routes=[routes]).openapi()["paths"]
     both: list[dict[str, list[str]]] = [{"accessToken": []}, {"accessCookie": []}]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 from shared.errors import MatchdayError
@@ -14,6 +15,55 @@ class PurchaseLimit(MatchdayError):
 
     code: ClassVar[str] = "purchase_limit"
     status: ClassVar[int] = 409
+
+
+class PriceMismatch(MatchdayError):
+    """The price is not the master list's"""
+
+    code: ClassVar[str] = "price_mismatch"
+    status: ClassVar[int] = 422
+
+
+class CardDeclined(MatchdayError):
+    """The card was declined, nothing was charged, and the tickets were given back"""
+
+    code: ClassVar[str] = "card_declined"
+    status: ClassVar[int] = 402
+
+
+class PurchaseUndecided(MatchdayError):
+    """It is not known yet how the purchase ends; the same request with the same Idempotency-Key will tell"""
+
+    code: ClassVar[str] = "purchase_undecided"
+    status: ClassVar[int] = 503
+    retry_after_seconds: ClassVar[int | None] = 3
+
+
+class MailDue(StrEnum):
+    """What a buyer is to be written about a reservation."""
+
+    TICKETS = "tickets"
+    REFUND = "refund"
+
+
+class Outcome(StrEnum):
+    """What becomes of a payment: kept, not decided yet since the log is asked once more, or to be given back."""
+
+    RESERVED = "reserved"
+    ASKING = "asking"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Money that payments has taken for a reservation, in the currency's minor units, and what becomes of it."""
+
+    payment_id: str
+    reservation_id: str
+    amount: int
+    currency: str
+    outcome: Outcome = Outcome.ASKING
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +78,23 @@ class Submit:
     key: str | None
     body_hash: bytes
     traceparent: str | None
+    account_id: str | None = None
+    purpose: str = "reservations"
 
     @property
     def buyer(self) -> str:
         """Who the purchase limit counts for: an address means the same in any case of its letters."""
         return self.email.casefold()
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose tickets of the match count: those of the address, and those of the account."""
+        return (self.buyer,) if self.account_id is None else (self.buyer, self.account_id)
+
+    @property
+    def key_scope(self) -> str:
+        """Whose idempotency key it is, and on which route: an account's keys are its own."""
+        return self.purpose if self.account_id is None else f"{self.purpose}:{self.account_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +112,13 @@ class Reservation:
     currency: str
     created_at: datetime
     confirmed_at: datetime | None
+    account_id: str | None = None
+    resubmitted: bool = False
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose it is, for the purchase limit."""
+        return (self.buyer,) if self.account_id is None else (self.buyer, self.account_id)
 
     def sale_key(self, client_id: str) -> SaleKey:
         """What stands for it in the counters."""

@@ -1,6 +1,5 @@
 """Use cases: one function each, one transaction each; `submit_all` is one transaction for many buyers."""
 
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +8,21 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from reservations import store
-from reservations.domain import Reservation, Standing, Submit, amount_minor, within_limit
+from reservations.domain import MailDue, Reservation, Standing, Submit, amount_minor, within_limit
 from reservations.settings import HoldSettings, ReservationsSettings
-from reservations.tables import idempotency_keys
-from shared import outbox, tracing
+from reservations.tables import deliveries, idempotency_keys
+from reservations.tickets import store as tickets
+from shared import delivery, tracing
 from shared.clock import Clock
 from shared.database import Database, together
+from shared.delivery import Delivery
 from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
-from shop.inventory.domain import OPEN, AlreadyReserved, Counters, HoldExpired, Pool, Sale, SaleKey, State
+from shop.inventory.domain import OPEN, AlreadyReserved, Counters, Pool, Sale, State
 from shop.inventory.holds import Held, HoldRequest
-from shop.inventory.tables import outbox as outbox_table
 
-KEY_SCOPE = "reservations"
 Result = Standing | MatchdayError
 Results = dict[str, Result | str]
 
@@ -47,10 +46,9 @@ def submit_all(site: Site, settings: ReservationsSettings, wishes: Sequence[Subm
     results: Results = {}
     with site.database.transaction() as connection:
         fresh = _claim_keys(connection, site, wishes, results, now)
-        names = {(wish.buyer, wish.pool.match_number) for wish in fresh}
         with together(connection):
-            store.lock_buyers(connection, names)
-            known = store.of_buyers(connection, names)
+            store.lock_owners(connection, {(owner, wish.pool.match_number) for wish in fresh for owner in wish.owners})
+            known = store.of_buyers(connection, fresh)
             pools = holds.lock(connection, {wish.pool for wish in fresh})
         owned = _owned(connection, site, known())
         allowed = _check_limits(owned, settings.purchase_limit, fresh, results)
@@ -72,7 +70,7 @@ def _claim_keys(
     connection: Connection, site: Site, wishes: Sequence[Submit], results: Results, now: datetime
 ) -> list[Submit]:
     keyed = [wish for wish in wishes if wish.key]
-    claims = [Claim(KEY_SCOPE, wish.key or "", wish.body_hash, wish.id) for wish in keyed]
+    claims = [Claim(wish.key_scope, wish.key or "", wish.body_hash, wish.id) for wish in keyed]
     outcomes = dict(
         zip((wish.id for wish in keyed), claim_many(connection, idempotency_keys, claims, now), strict=True)
     )
@@ -96,7 +94,7 @@ def _was_made(wish: Submit, outcome: Outcome | None, standing: dict[str, Standin
 def _give_keys_back(connection: Connection, wishes: Sequence[Submit], results: Results) -> None:
     """A wish that is refused may be tried again with its key; one whose key is another's has none to give back."""
     refused = [
-        (KEY_SCOPE, wish.key)
+        (wish.key_scope, wish.key)
         for wish in wishes
         if wish.key
         and isinstance(results[wish.id], MatchdayError)
@@ -106,13 +104,14 @@ def _give_keys_back(connection: Connection, wishes: Sequence[Submit], results: R
 
 
 def _owned(connection: Connection, site: Site, known: Sequence[Reservation]) -> Counter[tuple[str, int]]:
-    """How many tickets each buyer of a match holds or has bought."""
+    """How many tickets of a match each address and each account holds or has bought."""
     sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in known]) if known else {}
     owned: Counter[tuple[str, int]] = Counter()
     for reservation in known:
         sale = sales.get(reservation.sale_id)
         if sale is not None and sale.state in (*OPEN, State.RESERVED):
-            owned[reservation.buyer, reservation.pool.match_number] += reservation.quantity
+            for owner in reservation.owners:
+                owned[owner, reservation.pool.match_number] += reservation.quantity
     return owned
 
 
@@ -121,13 +120,13 @@ def _check_limits(
 ) -> list[Submit]:
     allowed = []
     for wish in wishes:
-        name = (wish.buyer, wish.pool.match_number)
+        names = [(owner, wish.pool.match_number) for owner in wish.owners]
         try:
-            within_limit(owned[name], wish.quantity, limit)
+            within_limit(max(owned[name] for name in names), wish.quantity, limit)
         except MatchdayError as error:
             results[wish.id] = error
         else:
-            owned[name] += wish.quantity
+            owned.update(dict.fromkeys(names, wish.quantity))
             allowed.append(wish)
     return allowed
 
@@ -172,6 +171,7 @@ def _reserve(wish: Submit, held: Held, currency: str, now: datetime) -> Standing
         currency,
         now,
         None,
+        wish.account_id,
     )
     return Standing(reservation, held.sale)
 
@@ -179,10 +179,11 @@ def _reserve(wish: Submit, held: Held, currency: str, now: datetime) -> Standing
 def get(site: Site, reservation_id: str) -> Standing:
     """A reservation as it stands. Raises `NotFound`."""
     with site.database.transaction() as connection:
-        return _get(connection, site, reservation_id)
+        return find(connection, site, reservation_id)
 
 
-def _get(connection: Connection, site: Site, reservation_id: str) -> Standing:
+def find(connection: Connection, site: Site, reservation_id: str) -> Standing:
+    """The same in the caller's transaction."""
     standing = _standing(connection, site, [reservation_id]).get(reservation_id)
     if standing is None:
         raise NotFound("there is no such reservation")
@@ -209,33 +210,58 @@ def sales(site: Site, ids: Sequence[str]) -> dict[str, Sale]:
 def cancel(site: Site, reservation_id: str) -> Standing:
     """Gives the tickets back; one that has ended already stays as it is. Raises `NotFound`, `AlreadyReserved`."""
     with site.database.transaction() as connection:
-        key = _get(connection, site, reservation_id).reservation.sale_key(site.federation.client_id)
-        holds.release(connection, site.federation, [key], State.CANCELLED, tracing.traceparent())
-        standing = _get(connection, site, reservation_id)
+        _release(connection, site, find(connection, site, reservation_id), State.CANCELLED)
+        standing = find(connection, site, reservation_id)
         if standing.status is State.RESERVED:
             raise AlreadyReserved("what is paid is given back by a refund, not by cancelling")
         return standing
 
 
-def give_back(site: Site, wish: Submit) -> Standing:
+def give_back(site: Site, reservation_id: str, scope: str, key: str | None) -> Standing:
     """Cancels for a buyer who is told that nothing was done, and may come again with the same idempotency key."""
     with site.database.transaction() as connection:
-        key = SaleKey(site.federation.client_id, wish.sale_id, wish.pool)
-        holds.release(connection, site.federation, [key], State.CANCELLED, tracing.traceparent())
-        standing = _get(connection, site, wish.id)
-        if wish.key and standing.status is State.CANCELLED:
-            forget_many(connection, idempotency_keys, [(KEY_SCOPE, wish.key)])
+        _release(connection, site, find(connection, site, reservation_id), State.CANCELLED)
+        standing = find(connection, site, reservation_id)
+        if key and standing.status not in (*OPEN, State.RESERVED):
+            forget_many(connection, idempotency_keys, [(scope, key)])
         return standing
 
 
+def _release(connection: Connection, site: Site, standing: Standing, into: State) -> None:
+    reservation = standing.reservation
+    key = reservation.sale_key(site.federation.client_id)
+    sale = holds.release(connection, site.federation, [key], into, tracing.traceparent())[key.sale_id]
+    if sale.state is not standing.status and sale.log_state is State.HELD:
+        tell_ended(connection, [reservation.id])
+
+
+def tell_ended(connection: Connection, reservation_ids: Sequence[str]) -> None:
+    """Lets payments cancel what a buyer may have begun to pay."""
+    ended = [
+        Delivery("payments", "/internal/payments/cancelled", {"reservationId": reservation_id}, reservation_id)
+        for reservation_id in reservation_ids
+    ]
+    delivery.send(connection, deliveries, ended)
+
+
 def confirm(site: Site, reservation_id: str) -> Standing:
-    """Sells what is held; again has no further effect. Raises `NotFound`, `NotHeld`, `HoldExpired`."""
+    """Sells what is held and issues the tickets; again has no further effect.
+
+    Raises `NotFound`, `NotHeld`, `HoldExpired`.
+    """
     now = site.clock.now()
     with site.database.transaction() as connection:
-        key = _get(connection, site, reservation_id).reservation.sale_key(site.federation.client_id)
-        holds.confirm(connection, site.federation, key, now, tracing.traceparent())
-        store.set_confirmed(connection, reservation_id, now)
-        return _get(connection, site, reservation_id)
+        sell(connection, site, find(connection, site, reservation_id).reservation, now)
+        return find(connection, site, reservation_id)
+
+
+def sell(connection: Connection, site: Site, reservation: Reservation, now: datetime) -> None:
+    """Sells what is held, issues its tickets, and lets the buyer be written. Raises `NotHeld`, `HoldExpired`."""
+    key = reservation.sale_key(site.federation.client_id)
+    holds.confirm(connection, site.federation, key, now, tracing.traceparent())
+    store.set_confirmed(connection, reservation.id, now)
+    if tickets.issue(connection, reservation, now):
+        store.set_mail_due(connection, reservation.id, MailDue.TICKETS)
 
 
 def expire(site: Site, settings: HoldSettings, limit: int) -> int:
@@ -245,55 +271,9 @@ def expire(site: Site, settings: HoldSettings, limit: int) -> int:
     with site.database.transaction() as connection:
         keys = holds.due(connection, site.federation, now, undecided, limit)
         released = holds.release(connection, site.federation, keys, State.EXPIRED) if keys else {}
-    return sum(1 for sale in released.values() if sale.state is State.EXPIRED)
-
-
-def resubmit(site: Site, settings: HoldSettings, outbox_id: int, sale_id: str) -> Sale | MatchdayError | None:
-    """Asks the log again for a paid sale whose TICKET_RESERVED came too late to be sent (and stands in the outbox).
-
-    The new sale, or the error why there is none (then the buyer is owed a refund); None when there is nothing to do.
-    """
-    now = site.clock.now()
-    with site.database.transaction() as connection:
-        if not outbox.forget(connection, outbox_table, outbox_id):
-            return None
-        reservation = store.find_by_sales(connection, [sale_id]).get(sale_id)
-        if reservation is None:
-            return None
-        holds.take_back(connection, site.federation, reservation.sale_key(site.federation.client_id))
-        request = HoldRequest(str(uuid.uuid4()), reservation.pool, reservation.quantity, settings.hold_seconds)
-        pools = holds.lock(connection, [reservation.pool])()
-        decision = holds.decide(connection, site.federation, pools, [request], now)[0]
-        if not isinstance(decision, Held):
-            return decision
-        holds.write_holds(connection, site.federation, [decision], [None])
-        store.replace_sale(connection, reservation.id, request.sale_id)
-        return decision.sale
-
-
-def settle_resubmitted(site: Site, limit: int) -> list[tuple[str, State]]:
-    """Confirms paid sales that the log has admitted the second time: the reservations decided, and how.
-
-    Those that are not `reserved` now are lost: their buyers are owed a refund.
-    """
-    now = site.clock.now()
-    with site.database.transaction() as connection:
-        waiting = store.resubmitted(connection, limit)
-        sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in waiting])
-        decided = [
-            (reservation.id, _settle(connection, site, reservation, sales[reservation.sale_id].state, now))
-            for reservation in waiting
-            if sales[reservation.sale_id].state is not State.SUBMITTED
-        ]
-        store.settle_resubmitted(connection, [reservation_id for reservation_id, _ in decided])
-    return decided
-
-
-def _settle(connection: Connection, site: Site, reservation: Reservation, state: State, now: datetime) -> State:
-    if state is not State.HELD:
-        return state
-    key = reservation.sale_key(site.federation.client_id)
-    try:
-        return holds.confirm(connection, site.federation, key, now).state
-    except HoldExpired:
-        return holds.release(connection, site.federation, [key], State.EXPIRED)[key.sale_id].state
+        expired = [sale_id for sale_id, sale in released.items() if sale.state is State.EXPIRED]
+        payable = [sale_id for sale_id in expired if released[sale_id].log_state is State.HELD]
+        if payable:
+            found = store.find_by_sales(connection, payable)
+            tell_ended(connection, [reservation.id for reservation in found.values()])
+    return len(expired)

@@ -109,7 +109,7 @@ def _decided(wiring: Wiring, wish: Submit) -> Standing:
     """Where it stands after the wait. When the broker is away the hold is given back rather than left hanging."""
     standing = handlers.get(wiring.site, wish.id)
     if standing.status is State.SUBMITTED and wiring.broker.is_away():
-        standing = handlers.give_back(wiring.site, wish)
+        standing = handlers.give_back(wiring.site, wish.id, wish.key_scope, wish.key)
         if standing.status is State.CANCELLED:
             raise BrokerUnavailable("the federation's log is out of reach; the tickets were given back")
     return standing

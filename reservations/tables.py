@@ -67,8 +67,16 @@ tickets = sa.Table(
     sa.Column("category", sa.Integer, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
-    sa.UniqueConstraint("reservation_id", "number", name="tickets_of_reservation"),
 )
+# A void ticket makes room for another: one that is paid once more, or somebody else's.
+sa.Index(
+    "tickets_of_reservation",
+    tickets.c.reservation_id,
+    tickets.c.number,
+    unique=True,
+    postgresql_where=tickets.c.state != "void",
+)
+sa.Index("tickets_by_reservation", tickets.c.reservation_id)
 
 # Who went in. The index lets in one a ticket, whatever the number of scanners; further ones are kept as evidence.
 admissions = sa.Table(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from reservations import handlers
+from reservations import handlers, paying
 from reservations.handlers import Site
 from reservations.settings import WorkerSettings
 from reservations.tables import idempotency_keys
@@ -40,14 +40,14 @@ def _resubmit_late(site: Site, settings: WorkerSettings) -> int:
     with site.database.transaction() as connection:
         late = outbox.dropped(connection, outbox_table, BATCH)
     for row in late:
-        outcome = handlers.resubmit(site, settings, row.id, row.headers["saleId"])
+        outcome = paying.resubmit(site, settings, row.id, row.headers["saleId"])
         if isinstance(outcome, MatchdayError):
             log.error("paid_sale_lost", sale_id=row.headers["saleId"], code=outcome.code)
     return len(late)
 
 
 def _settle_resubmitted(site: Site) -> int:
-    decided = handlers.settle_resubmitted(site, BATCH)
+    decided = paying.settle_resubmitted(site, BATCH)
     for reservation_id, state in decided:
         if state is not State.RESERVED:
             log.error("paid_sale_lost", reservation_id=reservation_id, code=state.value)

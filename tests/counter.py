@@ -29,6 +29,11 @@ FACTS = {
     "outbox": "SELECT id, key, value, headers, published_at FROM shop.outbox ORDER BY id",
     "reservations": "SELECT * FROM reservations.reservations ORDER BY id",
     "keys": "SELECT * FROM reservations.idempotency_keys ORDER BY key",
+    "charges": "SELECT * FROM reservations.charges ORDER BY payment_id",
+    "tickets": "SELECT * FROM reservations.tickets ORDER BY id",
+    "admissions": "SELECT * FROM reservations.admissions ORDER BY number",
+    "deliveries": "SELECT * FROM reservations.deliveries ORDER BY number",
+    "mails": "SELECT * FROM reservations.mails ORDER BY created_at, id",
 }
 
 
@@ -93,7 +98,9 @@ class Service:
 
     def clear(self) -> None:
         """As if nobody had ever asked for anything."""
-        self.sql.execute("TRUNCATE shop.sales, shop.outbox, reservations.reservations, reservations.idempotency_keys")
+        names = ("reservations", "idempotency_keys", "charges", "tickets", "admissions", "deliveries", "mails")
+        ours = ", ".join(f"reservations.{name}" for name in names)
+        self.sql.execute(f"TRUNCATE shop.sales, shop.outbox, {ours}".encode())
         self.sql.execute("UPDATE shop.pools SET held = 0, sold = 0, log_held = 0, log_sold = 0")
 
     def broker_unseen(self, seconds: float) -> None:

@@ -1,0 +1,181 @@
+"""Use cases of what is paid: keeping it, asking the log again for what was paid too late, and giving up.
+
+A payment is told once or many times; what becomes of it is decided once. Whoever decides about a reservation holds the
+lock of its pool, so that two cannot decide at once.
+"""
+
+import uuid
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from reservations import handlers, store
+from reservations.domain import Charge, MailDue, Outcome, Reservation, Standing
+from reservations.handlers import Site
+from reservations.settings import HoldSettings
+from reservations.tables import deliveries
+from reservations.tickets import store as tickets
+from reservations.tickets.domain import TicketState
+from shared import delivery, outbox
+from shared.delivery import Delivery
+from shared.errors import Conflict, MatchdayError, NotFound
+from shop.inventory import holds
+from shop.inventory.domain import HoldExpired, Sale, State
+from shop.inventory.holds import Held, HoldRequest
+from shop.inventory.tables import outbox as outbox_table
+
+
+def paid(site: Site, settings: HoldSettings, told: Charge) -> Charge:
+    """What becomes of a payment: the tickets are sold, the log is asked again, or the money is to be given back.
+
+    Told again, the answer is how it stands by now. Raises `Conflict` when the payment was told for something else.
+    """
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        standing = _locked(connection, site, told.reservation_id)
+        if standing is None:
+            return replace(told, outcome=Outcome.REFUSED, reason=NotFound.code)
+        known = store.find_charge(connection, told.payment_id)
+        if known is not None:
+            return _same(known, told)
+        decided = _decide(connection, site, settings, standing, told, now)
+        store.insert_charge(connection, decided, now)
+        if decided.outcome is Outcome.REFUSED:
+            _tell(connection, decided)
+        return decided
+
+
+def _locked(connection: Connection, site: Site, reservation_id: str) -> Standing | None:
+    found = store.find(connection, [reservation_id]).get(reservation_id)
+    if found is None:
+        return None
+    holds.lock(connection, [found.pool])()
+    return handlers.find(connection, site, reservation_id)
+
+
+def _same(known: Charge, told: Charge) -> Charge:
+    if replace(told, outcome=known.outcome, reason=known.reason) != known:
+        raise Conflict("this payment was told for another reservation or amount")
+    return known
+
+
+def _decide(
+    connection: Connection, site: Site, settings: HoldSettings, standing: Standing, told: Charge, now: datetime
+) -> Charge:
+    reservation = standing.reservation
+    if (told.amount, told.currency) != (reservation.amount, reservation.currency):
+        return replace(told, outcome=Outcome.REFUSED, reason="wrong_amount")
+    if store.standing_charge(connection, reservation.id) is not None:
+        return replace(told, outcome=Outcome.REFUSED, reason="already_paid")
+    if standing.status is State.RESERVED:
+        return replace(told, outcome=Outcome.RESERVED)
+    if standing.status is State.SUBMITTED:
+        store.set_resubmitted(connection, reservation.id, True)
+        return replace(told, outcome=Outcome.ASKING)
+    if standing.status is State.HELD and _sells(connection, site, reservation, now):
+        return replace(told, outcome=Outcome.RESERVED)
+    answer = _ask_again(connection, site, settings, reservation, now)
+    if isinstance(answer, MatchdayError):
+        return replace(told, outcome=Outcome.REFUSED, reason=answer.code)
+    return replace(told, outcome=Outcome.ASKING)
+
+
+def _sells(connection: Connection, site: Site, reservation: Reservation, now: datetime) -> bool:
+    """Sells what is held; False when the hold ends in the log before others could read of the sale."""
+    try:
+        handlers.sell(connection, site, reservation, now)
+    except HoldExpired:
+        holds.release(connection, site.federation, [reservation.sale_key(site.federation.client_id)], State.EXPIRED)
+        return False
+    return True
+
+
+def _ask_again(
+    connection: Connection, site: Site, settings: HoldSettings, reservation: Reservation, now: datetime
+) -> Sale | MatchdayError:
+    """Submits a new sale for what is paid; the error when there are no tickets left for it."""
+    request = HoldRequest(str(uuid.uuid4()), reservation.pool, reservation.quantity, settings.hold_seconds)
+    pools = holds.lock(connection, [reservation.pool])()
+    decision = holds.decide(connection, site.federation, pools, [request], now)[0]
+    if not isinstance(decision, Held):
+        return decision
+    holds.write_holds(connection, site.federation, [decision], [None])
+    store.replace_sale(connection, reservation.id, request.sale_id)
+    return decision.sale
+
+
+def resubmit(site: Site, settings: HoldSettings, outbox_id: int, sale_id: str) -> Sale | MatchdayError | None:
+    """Asks the log again for a paid sale whose TICKET_RESERVED came too late to be sent (and stands in the outbox).
+
+    The new sale, or the error why there is none (then the buyer has been given the money back); None when there is
+    nothing to do. Until the log has answered, its tickets open no gate.
+    """
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        if not outbox.forget(connection, outbox_table, outbox_id):
+            return None
+        reservation = store.find_by_sales(connection, [sale_id]).get(sale_id)
+        if reservation is None:
+            return None
+        holds.take_back(connection, site.federation, reservation.sale_key(site.federation.client_id))
+        answer = _ask_again(connection, site, settings, reservation, now)
+        if isinstance(answer, MatchdayError):
+            _give_up(connection, reservation, answer.code)
+        else:
+            tickets.set_state(connection, reservation.id, TicketState.SUSPENDED)
+            _settle_charge(connection, reservation, Outcome.ASKING, None)
+        return answer
+
+
+def settle_resubmitted(site: Site, limit: int) -> list[tuple[str, State]]:
+    """Acts on the log's second word on paid sales: the reservations decided, and how.
+
+    Those that are not `reserved` now are lost, and their buyers' money is given back.
+    """
+    with site.database.transaction() as connection:
+        waiting = store.resubmitted(connection, limit)
+    decided = [(reservation.id, _settle(site, reservation.id)) for reservation in waiting]
+    return [(reservation_id, state) for reservation_id, state in decided if state is not None]
+
+
+def _settle(site: Site, reservation_id: str) -> State | None:
+    """One of them; None when the log has not judged yet, or somebody else has acted."""
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        standing = _locked(connection, site, reservation_id)
+        if standing is None or not standing.reservation.resubmitted or standing.status is State.SUBMITTED:
+            return None
+        reservation = standing.reservation
+        store.set_resubmitted(connection, reservation.id, False)
+        if standing.status is State.RESERVED or (
+            standing.status is State.HELD and _sells(connection, site, reservation, now)
+        ):
+            _settle_charge(connection, reservation, Outcome.RESERVED, None)
+            return State.RESERVED
+        state = handlers.find(connection, site, reservation.id).status
+        _give_up(connection, reservation, state.value)
+        return state
+
+
+def _give_up(connection: Connection, reservation: Reservation, reason: str) -> None:
+    tickets.set_state(connection, reservation.id, TicketState.VOID)
+    store.set_mail_due(connection, reservation.id, MailDue.REFUND)
+    _settle_charge(connection, reservation, Outcome.REFUSED, reason)
+
+
+def _settle_charge(connection: Connection, reservation: Reservation, outcome: Outcome, reason: str | None) -> None:
+    """Changes what becomes of the payment that stands, and tells payments unless there is nothing to do there."""
+    charge = store.standing_charge(connection, reservation.id)
+    if charge is None:
+        return
+    decided = replace(charge, outcome=outcome, reason=reason)
+    store.settle_charge(connection, decided)
+    if outcome is not Outcome.ASKING:
+        _tell(connection, decided)
+
+
+def _tell(connection: Connection, charge: Charge) -> None:
+    told = {"reservationId": charge.reservation_id, "outcome": charge.outcome.value, "reason": charge.reason}
+    path = f"/internal/payments/{charge.payment_id}/outcome"
+    delivery.send(connection, deliveries, [Delivery("payments", path, told, charge.reservation_id)])

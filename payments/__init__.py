@@ -1,1 +1,5 @@
-"""payments, port 3040: will own Stripe's intents, webhooks, refunds and reconciliation. Nothing is built yet."""
+"""payments, port 3040: Stripe's PaymentIntents and webhooks, refunds, the ledger, reconciliation.
+
+Speaks with Stripe (`gateway.py`) and with reservations: what was paid goes there through `shared.delivery`, and what
+could not be kept comes back to be refunded. Its worker is a process of its own (`python -m payments.worker`).
+"""

@@ -1,0 +1,54 @@
+"""Wiring of the HTTP service."""
+
+import threading
+import time
+
+from payments import routes
+from payments.gateway import EventReader, Gateway
+from payments.handlers import Site
+from payments.reservations import Reservations
+from payments.routes import Wiring
+from payments.settings import PaymentsSettings
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.http import HttpApp, create_http_app
+
+STRIPE_ASKED_SECONDS = 15.0
+
+
+class StripeWatch:
+    """Whether Stripe answers; asked at most every quarter of a minute while it does."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self._seen_at = float("-inf")
+
+    def check(self) -> None:
+        """Readiness: raises `StripeUnavailable`."""
+        with self._lock:
+            if time.monotonic() - self._seen_at > STRIPE_ASKED_SECONDS:
+                self._gateway.ping()
+                self._seen_at = time.monotonic()
+
+
+def create_app(settings: PaymentsSettings) -> HttpApp:
+    """The service."""
+    database = Database(settings, "payments")
+    gateway = Gateway(settings, settings.client_id)
+    reservations = Reservations(settings.reservations_url, settings.service_token)
+    site = Site(database, gateway, reservations, SystemClock())
+    events = EventReader(
+        settings.stripe_webhook_secret.get_secret_value(), settings.stripe_webhook_age_seconds, settings.client_id
+    )
+    app = create_http_app(
+        "payments",
+        "Takes money for what is held, by Stripe, gives it back, and keeps the books.",
+        settings,
+        routes=[routes.routes, routes.stripe, routes.admin, routes.internal],
+        wiring=Wiring(site, events),
+        readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},
+    )
+    app.on_end(reservations.close)
+    app.on_end(database.close)
+    return app

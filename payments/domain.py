@@ -1,0 +1,282 @@
+"""Payments, refunds and the double entries of the ledger. Money is in the currency's minor units, always whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from shared.errors import Conflict, DependencyUnavailable, MatchdayError
+
+
+class NotHeld(Conflict):
+    """The tickets are not on hold for the buyer, so they cannot be paid."""
+
+    code: ClassVar[str] = "not_held"
+
+
+class HoldExpired(Conflict):
+    """The hold has ended."""
+
+    code: ClassVar[str] = "hold_expired"
+
+
+class AlreadyPaid(Conflict):
+    """The reservation is paid."""
+
+    code: ClassVar[str] = "already_paid"
+
+
+class WrongAmount(Conflict):
+    """The reservation costs something else."""
+
+    code: ClassVar[str] = "wrong_amount"
+
+
+class NotPaid(Conflict):
+    """There is nothing to refund: the payment has not succeeded."""
+
+    code: ClassVar[str] = "not_paid"
+
+
+class RefundTooLarge(Conflict):
+    """More than is left of the payment."""
+
+    code: ClassVar[str] = "refund_too_large"
+
+
+class CardDeclined(MatchdayError):
+    """The card was declined."""
+
+    code: ClassVar[str] = "card_declined"
+    status: ClassVar[int] = 402
+
+
+class InvalidSignature(MatchdayError):
+    """The event is not signed by Stripe, or too long ago."""
+
+    code: ClassVar[str] = "invalid_signature"
+    status: ClassVar[int] = 400
+
+
+class StripeUnavailable(DependencyUnavailable):
+    """Stripe does not answer, or not as it should; what happened there is found out by asking again."""
+
+
+class StripeStuck(StripeUnavailable):
+    """Stripe has answered 500, and answers a repetition with the same idempotency key from its memory."""
+
+
+class StripeRefused(MatchdayError):
+    """Stripe does not do this."""
+
+    code: ClassVar[str] = "stripe_refused"
+    status: ClassVar[int] = 502
+
+    def __init__(self, detail: str | None = None, *, reason: str = "") -> None:
+        super().__init__(detail, reason=reason)
+        self.reason = reason
+
+
+class Status(StrEnum):
+    """Stripe's words for an intent, and `new` before there is one."""
+
+    NEW = "new"
+    REQUIRES_PAYMENT_METHOD = "requires_payment_method"
+    REQUIRES_CONFIRMATION = "requires_confirmation"
+    REQUIRES_ACTION = "requires_action"
+    REQUIRES_CAPTURE = "requires_capture"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+
+
+FINAL = (Status.SUCCEEDED, Status.CANCELED)
+OPEN = tuple(status for status in Status if status not in FINAL)
+
+
+class Outcome(StrEnum):
+    """What became of the tickets of a payment that succeeded."""
+
+    ASKING = "asking"  # paid too late: the log has been asked again
+    RESERVED = "reserved"
+    REFUSED = "refused"  # the money goes back
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands; `new`: Stripe has not answered yet."""
+
+    NEW = "new"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reservation as the service reservations tells it."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    expires_at: datetime
+    email: str
+    account_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What one buyer pays for one reservation, with one intent."""
+
+    id: str
+    reservation_id: str
+    amount: int
+    currency: str
+    email: str
+    account_id: str | None
+    status: Status
+    intent_id: str | None
+    intent_key: str
+    client_secret: str | None
+    charge_id: str | None
+    received: int
+    failure_code: str | None
+    decline_code: str | None
+    outcome: Outcome | None
+    outcome_reason: str | None
+    expires_at: datetime
+    created_at: datetime
+    confirms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money on its way back to the buyer."""
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    reason: str
+    status: RefundStatus
+    stripe_id: str | None
+    stripe_key: str
+    failure_reason: str | None
+    created_at: datetime
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An intent as Stripe tells it; `created` in seconds since the epoch."""
+
+    id: str
+    status: Status
+    amount: int
+    received: int
+    currency: str
+    client_secret: str | None
+    charge_id: str | None
+    failure_code: str | None
+    decline_code: str | None
+    payment_id: str | None
+    site: str | None
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class StripeRefund:
+    """A refund as Stripe tells it."""
+
+    id: str
+    status: RefundStatus
+    amount: int
+    currency: str
+    intent_id: str | None
+    refund_id: str | None
+    failure_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A verified event: one of intent and refund, or neither when it does not concern us."""
+
+    id: str
+    kind: str
+    created: int
+    intent: Intent | None = None
+    refund: StripeRefund | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card, on its way to Stripe. It is never stored and says nothing of itself."""
+
+    number: str
+    expiration_month: int
+    expiration_year: int
+    cvc: str
+
+    def __repr__(self) -> str:
+        return "Card(…)"
+
+
+# The ledger
+
+
+class Account(StrEnum):
+    """Whose money it is. Stripe's is positive, what we owe or have earned negative."""
+
+    STRIPE = "stripe"  # what Stripe holds for us
+    DEPOSITS = "deposits"  # paid, and neither tickets nor refund yet
+    SALES = "sales"
+    RESELLERS = "resellers"  # what we owe to who sold a ticket again
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a ledger transaction."""
+
+    account: Account
+    currency: str
+    amount: int
+
+
+def move(amount: int, currency: str, out_of: Account, into: Account) -> list[Entry]:
+    """Two entries that sum to zero."""
+    return [Entry(out_of, currency, -amount), Entry(into, currency, amount)]
+
+
+def sums_to_zero(entries: Sequence[Entry]) -> bool:
+    """Whether a transaction is balanced, in each currency."""
+    sums: dict[str, int] = {}
+    for entry in entries:
+        sums[entry.currency] = sums.get(entry.currency, 0) + entry.amount
+    return not any(sums.values())
+
+
+def check_payable(held: Held, now: datetime) -> None:
+    """Raises `AlreadyPaid`, `NotHeld`, `HoldExpired` unless the buyer may pay now."""
+    if held.status == "reserved":
+        raise AlreadyPaid("the reservation is paid")
+    if held.status == "submitted":
+        raise NotHeld("the federation's log has not decided on the hold yet")
+    if held.status != "held" or held.expires_at <= now:
+        raise HoldExpired(f"the reservation is {held.status}")
+
+
+def check_refund(payment: Payment, refunded: int, amount: int | None) -> int:
+    """The amount of a refund; all that is left without an `amount`. Raises `NotPaid`, `RefundTooLarge`."""
+    if payment.status is not Status.SUCCEEDED:
+        raise NotPaid(f"the payment is {payment.status}")
+    left = payment.received - refunded
+    wanted = left if amount is None else amount
+    if wanted > left or left == 0:
+        raise RefundTooLarge(f"{left} is left of the payment", left=left)
+    return wanted
+
+
+def is_paid_in_full(payment: Payment, intent: Intent) -> bool:
+    """Whether what Stripe has taken is exactly what was to be paid."""
+    return (intent.received, intent.currency) == (payment.amount, payment.currency)

@@ -1,0 +1,358 @@
+"""Use cases of payments: one function each. A transaction is never open while Stripe is asked.
+
+What Stripe says of an intent comes in from four sides (the answer to a request, an event, the worker's look, its list)
+and takes one way: `apply_intent`, under the lock of the payment's row. So it has its effect once, whoever is first.
+"""
+
+import uuid
+from dataclasses import dataclass, replace
+
+import structlog
+from sqlalchemy import Connection
+
+from payments import refunding, store
+from payments.domain import (
+    FINAL,
+    Account,
+    Card,
+    CardDeclined,
+    Event,
+    Held,
+    Intent,
+    Outcome,
+    Payment,
+    Status,
+    StripeRefused,
+    StripeStuck,
+    StripeUnavailable,
+    WrongAmount,
+    check_payable,
+    is_paid_in_full,
+    move,
+)
+from payments.gateway import Gateway
+from payments.reservations import TARGET, Reservations
+from payments.tables import deliveries, idempotency_keys, inbox
+from shared import delivery
+from shared import inbox as inbox_of
+from shared.clock import Clock
+from shared.database import Database
+from shared.delivery import Delivery, Taken
+from shared.errors import NotFound
+from shared.idempotency import Claim, Verdict, claim
+
+log = structlog.get_logger(__name__)
+
+KEY_SCOPE = "payments"
+AUTHENTICATION = "authentication_required"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the use cases need."""
+
+    database: Database
+    gateway: Gateway
+    reservations: Reservations
+    clock: Clock
+
+
+# Paying
+
+
+def pay(site: Site, reservation_id: str, credential: str, key: str | None, body_hash: bytes) -> Payment:
+    """The payment of a reservation, with its intent at Stripe; again it is the same one.
+
+    Raises `NotHeld`, `HoldExpired`, `AlreadyPaid`, `IdempotencyKeyReused`, what `Reservations.opened` raises, and
+    `StripeUnavailable`.
+    """
+    held = site.reservations.opened(reservation_id, credential)
+    payment = _begin(site, held, key, body_hash)
+    return payment if payment.intent_id is not None else _with_intent(site, payment)
+
+
+def _begin(site: Site, held: Held, key: str | None = None, body_hash: bytes = b"") -> Payment:
+    """The row, before anybody asks Stripe for anything."""
+    now = site.clock.now()
+    payment_id = str(uuid.uuid4())
+    with site.database.transaction() as connection:
+        if key is not None:
+            # A key belongs to whom the reservation belongs to, so that nobody can block another's.
+            wanted = Claim(f"{KEY_SCOPE}:{held.id}", key, body_hash, payment_id)
+            made = claim(connection, idempotency_keys, wanted, now)
+            if made.verdict is Verdict.REPLAY:
+                known = store.find(connection, made.resource_id)
+                if known is not None and known.status is not Status.CANCELED:
+                    return known
+        live = store.find_live(connection, held.id)
+        if live is not None and live.status is Status.SUCCEEDED:
+            return live
+        check_payable(held, now)
+        if live is None and not store.insert_payment(connection, payment_id, held):
+            # Somebody was faster; its transaction has ended, since the insert waited for it.
+            live = store.find_live(connection, held.id)
+        found = live or store.find(connection, payment_id)
+        assert found is not None
+        return found
+
+
+def _with_intent(site: Site, payment: Payment) -> Payment:
+    """Asks Stripe for the intent, and writes it down. Twice at once is one intent, by its idempotency key."""
+    try:
+        intent = site.gateway.create_intent(payment)
+    except StripeStuck:
+        _take_new_key(site, payment)
+        raise
+    with site.database.transaction() as connection:
+        return apply_intent(connection, _locked(connection, payment.id), intent)
+
+
+def _take_new_key(site: Site, payment: Payment) -> None:
+    """Stripe answers a 500 again to the same key. An intent that it made nevertheless is known to nobody: it cannot be
+    paid, since nobody has its client secret, and is cancelled when the worker finds it."""
+    with site.database.transaction() as connection:
+        if _locked(connection, payment.id).intent_key == payment.intent_key:
+            store.change(connection, payment.id, intent_key=f"{payment.id}-{uuid.uuid4().hex[:8]}")
+
+
+def _locked(connection: Connection, payment_id: str) -> Payment:
+    payment = store.find(connection, payment_id, lock=True)
+    if payment is None:
+        raise NotFound("there is no such payment")
+    return payment
+
+
+def get(site: Site, payment_id: str, credential: str) -> Payment:
+    """A payment, for who may see its reservation. Raises `NotFound`, and what `Reservations.opened` raises."""
+    with site.database.transaction() as connection:
+        payment = store.find(connection, payment_id)
+    if payment is None:
+        raise NotFound("there is no such payment")
+    site.reservations.opened(payment.reservation_id, credential)
+    return payment
+
+
+def look_up(site: Site, payment_id: str) -> Payment:
+    """A payment, for this site's own services and operators. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        payment = store.find(connection, payment_id)
+    if payment is None:
+        raise NotFound("there is no such payment")
+    return payment
+
+
+# Paying with a card on the server: the partners' reference route
+
+
+def charge_card(site: Site, told: Held, card: Card) -> Payment:
+    """Charges a card for a reservation. Raises `CardDeclined`, `StripeUnavailable`, `NotHeld`, `HoldExpired`,
+    `WrongAmount`, `NotFound`.
+
+    After `StripeUnavailable` nobody knows whether the money was taken: the worker finds out, and tells reservations.
+    """
+    held = site.reservations.held(told.id)
+    if (held.amount, held.currency) != (told.amount, told.currency):
+        raise WrongAmount(f"the reservation costs {held.amount} {held.currency}")
+    payment = _begin(site, held)
+    if payment.status is Status.SUCCEEDED:
+        return payment
+    if payment.intent_id is None:
+        payment = _with_intent(site, payment)
+    return _confirm(site, payment, card)
+
+
+def _confirm(site: Site, payment: Payment, card: Card) -> Payment:
+    assert payment.intent_id is not None
+    with site.database.transaction() as connection:
+        number = store.next_confirm(connection, payment.id)
+    declined: CardDeclined | None = None
+    try:
+        intent = site.gateway.confirm(payment.intent_id, card, f"{payment.id}-confirm-{number}")
+    except CardDeclined as error:
+        declined, intent = error, site.gateway.intent(payment.intent_id)
+    except (StripeUnavailable, StripeRefused) as error:
+        # The answer is lost, or another attempt was faster: what the intent says now is what happened.
+        intent = site.gateway.intent(payment.intent_id)
+        if intent.status is not Status.SUCCEEDED:
+            raise StripeUnavailable("it is not known whether the card was charged") from error
+    if intent.status is Status.REQUIRES_ACTION:
+        # Nobody is there who could answer the bank's question.
+        intent = site.gateway.cancel(payment.intent_id)
+        declined = CardDeclined("the card asks for authentication", declineCode=AUTHENTICATION)
+    with site.database.transaction() as connection:
+        payment = apply_intent(connection, _locked(connection, payment.id), intent)
+    if declined is not None and payment.status is not Status.SUCCEEDED:
+        raise declined
+    return payment
+
+
+# What Stripe says
+
+
+def hear(site: Site, event: Event) -> bool:
+    """An event has its effect, once; False when it had it before or does not concern this site."""
+    with site.database.transaction() as connection:
+        if not inbox_of.claim(connection, inbox, event.id, "stripe"):
+            return False
+        if event.intent is not None:
+            return _hear_intent(connection, event.intent, event.created)
+        if event.refund is not None:
+            return refunding.apply(connection, event.refund)
+        return False
+
+
+def _hear_intent(connection: Connection, intent: Intent, created: int) -> bool:
+    payment = _of_intent(connection, intent)
+    if payment is None:
+        return False
+    # An event shows the intent as it was. What is final stays true; of the rest only the newest is told.
+    if intent.status in FINAL or store.is_news(connection, payment.id, created):
+        apply_intent(connection, payment, intent)
+    return True
+
+
+def _of_intent(connection: Connection, intent: Intent) -> Payment | None:
+    """The payment of an intent, locked. An intent that names a payment which has another is none of its."""
+    payment = store.find_by_intent(connection, intent.id, lock=True)
+    if payment is None and _is_uuid(intent.payment_id):
+        payment = store.find(connection, intent.payment_id or "", lock=True)
+    return payment if payment is not None and payment.intent_id in (None, intent.id) else None
+
+
+def _is_uuid(text: str | None) -> bool:
+    try:
+        return text is not None and str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def apply_intent(connection: Connection, payment: Payment, intent: Intent) -> Payment:
+    """Makes the payment what its intent is, with all that follows; the payment's row is locked.
+
+    What was final before stays as it is, whatever is told late.
+    """
+    if payment.status in FINAL:
+        return payment
+    if payment.intent_id not in (None, intent.id):
+        return payment
+    changed = replace(
+        payment,
+        status=intent.status,
+        intent_id=intent.id,
+        client_secret=payment.client_secret or intent.client_secret,
+        charge_id=intent.charge_id,
+        received=intent.received,
+        failure_code=intent.failure_code,
+        decline_code=intent.decline_code,
+    )
+    store.change(
+        connection, payment.id,
+        status=changed.status, intent_id=changed.intent_id, client_secret=changed.client_secret,
+        charge_id=changed.charge_id, received=changed.received,
+        failure_code=changed.failure_code, decline_code=changed.decline_code,
+    )  # fmt: skip
+    return _succeed(connection, changed, intent) if changed.status is Status.SUCCEEDED else changed
+
+
+def _succeed(connection: Connection, payment: Payment, intent: Intent) -> Payment:
+    """Money was taken: it is in the books, and reservations hears of it, in this transaction."""
+    log.info("payment_succeeded", payment_id=payment.id, reservation_id=payment.reservation_id, amount=payment.received)
+    entries = move(intent.received, intent.currency, Account.DEPOSITS, Account.STRIPE)
+    store.write_ledger(connection, f"charge:{payment.id}", payment.id, entries)
+    store.set_paid(connection, payment.id)
+    if not is_paid_in_full(payment, intent):
+        log.error("amount_differs", payment_id=payment.id, amount=payment.amount, received=intent.received)
+        return decide(connection, payment, Outcome.REFUSED, "wrong_amount")
+    tell_paid(connection, payment)
+    return payment
+
+
+def tell_paid(connection: Connection, payment: Payment) -> None:
+    """Message to reservations: this reservation is paid."""
+    body = {"paymentId": payment.id, "amount": payment.received, "currency": payment.currency}
+    path = f"/internal/reservations/{payment.reservation_id}/paid"
+    delivery.send(connection, deliveries, [Delivery(TARGET, path, body, payment.reservation_id)])
+
+
+# What reservations says
+
+
+def told(connection: Connection, taken: Taken, answer: object) -> None:
+    """Reservations has answered that a reservation is paid; in the transaction that marks the delivery."""
+    outcome = answer.get("outcome") if isinstance(answer, dict) else None
+    if outcome not in tuple(Outcome):
+        log.error("outcome_not_understood", path=taken.path)
+        return
+    payment = store.find(connection, str(taken.body["paymentId"]), lock=True)
+    if payment is not None:
+        reason = answer.get("reason") if isinstance(answer, dict) else None
+        decide(connection, payment, Outcome(outcome), None if reason is None else str(reason))
+
+
+def hear_outcome(
+    site: Site, payment_id: str, reservation_id: str, outcome: Outcome, reason: str | None, message_id: str | None
+) -> Payment:
+    """Reservations tells what became of the tickets. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        payment = _locked(connection, payment_id)
+        if payment.reservation_id != reservation_id:
+            raise NotFound("there is no such payment of this reservation")
+        if not inbox_of.claim(connection, inbox, message_id, TARGET):
+            return payment
+        return decide(connection, payment, outcome, reason)
+
+
+def decide(connection: Connection, payment: Payment, outcome: Outcome, reason: str | None) -> Payment:
+    """What became of the tickets has its effect: the money is earned, or goes back. `refused` is for good."""
+    if payment.status is not Status.SUCCEEDED or payment.outcome in (outcome, Outcome.REFUSED):
+        return payment
+    if outcome is Outcome.ASKING and payment.outcome is Outcome.RESERVED:
+        return payment  # an answer that was overtaken by the verdict
+    store.change(connection, payment.id, outcome=outcome, outcome_reason=reason)
+    payment = replace(payment, outcome=outcome, outcome_reason=reason)
+    if outcome is Outcome.RESERVED:
+        earned = -store.balance(connection, payment.id, Account.DEPOSITS)
+        entries = move(earned, payment.currency, Account.SALES, Account.DEPOSITS)
+        store.write_ledger(connection, f"sale:{payment.id}", payment.id, entries)
+    elif outcome is Outcome.REFUSED:
+        log.warning("sale_refused", payment_id=payment.id, reason=reason)
+        refunding.refund_rest(connection, payment, reason or "refused")
+    return payment
+
+
+def cancel_reservation(site: Site, reservation_id: str, message_id: str | None) -> int:
+    """The hold has ended: what is open of its payments is cancelled, by the worker; returns how many."""
+    with site.database.transaction() as connection:
+        if not inbox_of.claim(connection, inbox, message_id, TARGET):
+            return 0
+        return store.want_cancelled(connection, reservation_id)
+
+
+def forget_account(site: Site, account_id: str, message_id: str | None) -> int:
+    """An account was deleted: its payments stay, and nobody's they are."""
+    with site.database.transaction() as connection:
+        if not inbox_of.claim(connection, inbox, message_id, "users"):
+            return 0
+        return store.forget_account(connection, account_id)
+
+
+# For operators
+
+
+def books(site: Site) -> tuple[list[tuple[str, str, int]], int]:
+    """The balances of all accounts, and how many transactions are not balanced."""
+    with site.database.transaction() as connection:
+        return store.balances(connection), store.unbalanced(connection)
+
+
+def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:
+    """What reservations would not hear, or is still to be told."""
+    with site.database.transaction() as connection:
+        return delivery.listed(connection, deliveries, refused=refused, limit=limit)
+
+
+def deliver_again(site: Site, delivery_id: str) -> None:
+    """Lets a delivery be tried once more. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        if not delivery.try_again(connection, deliveries, delivery_id):
+            raise NotFound("there is no such delivery that has not arrived")

@@ -1,0 +1,226 @@
+"""The HTTP models."""
+
+from datetime import datetime
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import Field, SecretStr
+
+from payments import domain
+from shared.delivery import Kept
+from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
+
+AMOUNT_MAX = 1_000_000_000
+CURRENCY = r"^[A-Z]{3}$"
+
+
+class NewPayment(BodyModel):
+    """What is to be paid."""
+
+    reservation_id: UUID = Field(description="The reservation; the caller's credential must open it.")
+
+
+class Failure(AnswerModel):
+    """Why the last attempt failed; the buyer may try again, with another card."""
+
+    code: str = Field(description="Stripe's error code, such as card_declined.")
+    decline_code: str | None = Field(None, description="Stripe's decline code, such as insufficient_funds.")
+
+
+class Payment(AnswerModel):
+    """A payment."""
+
+    id: UUID
+    reservation_id: UUID
+    status: str = Field(
+        description="new, requires_payment_method, requires_confirmation, requires_action, processing, succeeded or"
+        " canceled: Stripe's words."
+    )
+    amount: int = Field(description="In the currency's minor units.")
+    currency: str
+    client_secret: str | None = Field(description="What the page hands to Stripe.js, with which the buyer pays.")
+    intent_id: str | None = Field(description="Stripe's id of the PaymentIntent.")
+    outcome: str | None = Field(
+        description="Of what is paid: reserved; asking, when it was paid too late and the log has been asked again;"
+        " refused, when there are no tickets and the money goes back."
+    )
+    failure: Failure | None
+    expires_at: datetime = Field(description="When the hold ends.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, payment: domain.Payment) -> Self:
+        """The payment as its buyer sees it."""
+        failure = (
+            Failure(code=payment.failure_code, decline_code=payment.decline_code) if payment.failure_code else None
+        )
+        return cls(
+            id=UUID(payment.id),
+            reservation_id=UUID(payment.reservation_id),
+            status=payment.status.value,
+            amount=payment.amount,
+            currency=payment.currency,
+            client_secret=payment.client_secret,
+            intent_id=payment.intent_id,
+            outcome=None if payment.outcome is None else payment.outcome.value,
+            failure=failure,
+            expires_at=payment.expires_at,
+            created_at=payment.created_at,
+        )
+
+
+class NewRefund(BodyModel):
+    """How much goes back."""
+
+    amount: int | None = Field(
+        None, ge=1, le=AMOUNT_MAX, description="In minor units; all that is left when it is not given."
+    )
+    reason: str = Field("operator", min_length=1, max_length=100, pattern=r"^[a-z0-9_]+$", description="Why, one word.")
+
+
+class Refund(AnswerModel):
+    """A refund."""
+
+    id: UUID
+    payment_id: UUID
+    amount: int = Field(description="In the currency's minor units.")
+    currency: str
+    reason: str
+    status: str = Field(description="new (Stripe has not answered yet), pending, succeeded or failed.")
+    failure_reason: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, refund: domain.Refund) -> Self:
+        """The refund as an operator sees it."""
+        return cls(
+            id=UUID(refund.id),
+            payment_id=UUID(refund.payment_id),
+            amount=refund.amount,
+            currency=refund.currency,
+            reason=refund.reason,
+            status=refund.status.value,
+            failure_reason=refund.failure_reason,
+            created_at=refund.created_at,
+        )
+
+
+class Refunds(AnswerModel):
+    """A payment's refunds."""
+
+    items: list[Refund]
+    next_cursor: None = None
+
+
+class WebhookHeaders(HeadersModel):
+    """What Stripe sends with an event."""
+
+    signature: str | None = Field(
+        None, alias="Stripe-Signature", max_length=2000, description="Time and signature of the body."
+    )
+
+
+class Heard(AnswerModel):
+    """The event was understood."""
+
+    received: bool = True
+
+
+class OutcomeTold(BodyModel):
+    """What became of the tickets of a payment."""
+
+    reservation_id: UUID
+    outcome: Literal["asking", "reserved", "refused"]
+    reason: str | None = Field(None, max_length=200)
+
+
+class ReservationEnded(BodyModel):
+    """A hold that has ended without being paid."""
+
+    reservation_id: UUID
+
+
+class Cancelled(AnswerModel):
+    """How many open payments will be cancelled at Stripe."""
+
+    payments: int
+
+
+class AccountDeleted(BodyModel):
+    """An account that exists no more."""
+
+    account_id: UUID
+
+
+class Forgotten(AnswerModel):
+    """How many payments are nobody's now."""
+
+    payments: int
+
+
+class Card(BodyModel):
+    """A card. It goes to Stripe, and is neither stored nor logged."""
+
+    number: SecretStr = Field(min_length=12, max_length=30)
+    expiration_month: int = Field(ge=0, le=99)
+    expiration_year: int = Field(ge=0, le=9999)
+    cvc: SecretStr = Field(min_length=1, max_length=8)
+
+
+class CardPayment(BodyModel):
+    """A reservation that is paid by a card, on the server."""
+
+    reservation_id: UUID
+    amount: int = Field(ge=1, le=AMOUNT_MAX, description="In minor units; must be the reservation's own.")
+    currency: str = Field(pattern=CURRENCY)
+    email: str = Field(max_length=254)
+    card: Card
+
+
+class Balance(AnswerModel):
+    """What one account of the books holds."""
+
+    account: str
+    currency: str
+    amount: int = Field(description="In minor units; what we owe or have earned is negative.")
+
+
+class Ledger(AnswerModel):
+    """The books: the balances sum to zero in each currency."""
+
+    items: list[Balance]
+    unbalanced: int = Field(description="Transactions that do not sum to zero; more than none is a bug.")
+    next_cursor: None = None
+
+
+class ListDeliveries(QueryModel):
+    """Which deliveries."""
+
+    state: Literal["refused", "waiting"] = Field("refused", description="Refused by the receiver, or on their way.")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class Delivery(AnswerModel):
+    """Something that another service is, or was, to be told."""
+
+    id: UUID
+    target: str
+    path: str
+    subject: str
+    created_at: datetime
+    attempts: int
+    next_attempt_at: datetime
+    last_error: str | None
+
+    @classmethod
+    def of(cls, kept: Kept) -> Self:
+        """The delivery as an operator sees it."""
+        names = ("target", "path", "subject", "created_at", "attempts", "next_attempt_at", "last_error")
+        return cls(id=UUID(kept.id), **{name: getattr(kept, name) for name in names})
+
+
+class Deliveries(AnswerModel):
+    """Deliveries, oldest first."""
+
+    items: list[Delivery]
+    next_cursor: None = None

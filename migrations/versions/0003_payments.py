@@ -120,7 +120,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("event_created", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cancel_wanted", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("cancel_wanted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("confirms", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint("amount > 0", name="payments_amount_positive"),

@@ -43,7 +43,7 @@ GATE_SECONDS = Histogram(
 )
 GATE_ALONE = Gauge("matchday_gate_alone", "1 while Redis is away and this process decides by itself.")
 AUDIT_WAITING = Gauge("matchday_audit_waiting", "Decisions in Redis that are not in the audit log yet.")
-AUDIT_LOST = Counter("matchday_audit_lost_total", "Times when decisions were dropped from Redis before they were read.")
+AUDIT_LOST = Counter("matchday_audit_lost_total", "Looks that found decisions dropped.")
 
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])

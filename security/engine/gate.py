@@ -69,12 +69,12 @@ class Measures:
     address: Measure | None
 
     @classmethod
-    def of(cls, name: str, rates: Rates) -> "Measures":
+    def of(cls, counted: str, name: str, rates: Rates) -> "Measures":
         def measure(scope: str, rate: Rate | None, level: Level) -> Measure | None:
             if rate is None:
                 return None
             policy = f'"{name}";q={rate.capacity};w={rate.window_seconds}'
-            return Measure(f"security:{name}:{scope}:", rate, level, policy)
+            return Measure(f"{counted}:{name}:{scope}:", rate, level, policy)
 
         return cls(
             measure("account", rates.account, Level.LIMIT),
@@ -106,9 +106,10 @@ class Standing:
 class RedisGate:
     """Implements `shared.http.Gate` for one service."""
 
-    def __init__(self, service: str, settings: GateSettings) -> None:
+    def __init__(self, service: str, settings: GateSettings, counted: str = "security") -> None:
+        """`counted` names the counters: a proxy that asks, too, must not count a request twice."""
         self._service = service
-        self._measures = {name: Measures.of(name, rates) for name, rates in settings.rates().items()}
+        self._measures = {name: Measures.of(counted, name, rates) for name, rates in settings.rates().items()}
         self._settings = settings
         self._failure_scale = settings.failure_scale()
         self._refused_alone = settings.refused_classes()

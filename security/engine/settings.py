@@ -9,6 +9,7 @@ from shared.settings import HttpSettings, split_list
 
 CLASSES = (
     "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal", "nowhere",
+    "challenge",
 )  # fmt: skip
 DEVELOPMENT_SCALE = 1000.0
 
@@ -66,6 +67,7 @@ class GateSettings(HttpSettings):
     rate_webhook: RatesText = _field("address 500/s 5000", "What Stripe sends.")
     rate_internal: RatesText = _field("address 2000/s 20000", "This site's own services.")
     rate_nowhere: RatesText = _field("account 2/s 20, guest 1/s 20, address 20/s 200", "Paths that lead nowhere.")
+    rate_challenge: RatesText = _field("address 20/s 200", "Asking for a challenge.")
     failures_mark: int = Field(10, ge=1, le=100_000, description="Failures in a row that bring the challenge.")
     failures_ban: int = Field(50, ge=2, le=100_000, description="Failures in a row that block.")
     failures_forgotten_seconds: float = Field(

@@ -1,6 +1,7 @@
 """One thread a process that looks at Redis twice a second: whether it is there, and whether the lists have changed."""
 
 import threading
+from typing import Any
 
 import redis
 import structlog
@@ -25,7 +26,7 @@ class Watch(threading.Thread):
         super().__init__(name="watch-redis", daemon=True)
         self.lists = Lists()
         self.alone = False
-        self._client = redis.Redis(connection_pool=connections(url, seconds_max))
+        self._client: Any = redis.Redis(connection_pool=connections(url, seconds_max))
         self._version: bytes | None = None
         self._stopping = threading.Event()
 
@@ -37,7 +38,7 @@ class Watch(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join(STOP_SECONDS_MAX)
-        self._client.close()
+        self._client.connection_pool.disconnect()
 
     def run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):

@@ -21,7 +21,8 @@ QUESTION_KEY = "matchday.question"  # what the gate was asked about a request th
 HEADERS_KEY = "matchday.headers"  # headers that the response gets whatever the handler answers
 Environ = Mapping[str, Any]
 RateClass = Literal[
-    "none", "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal", "nowhere"
+    "none", "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal", "nowhere",
+    "challenge",
 ]  # fmt: skip
 
 

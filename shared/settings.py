@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -60,11 +61,29 @@ def _networks(value: str) -> str:
     return value
 
 
+def _service_url(value: str) -> str:
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", value):
+        raise ValueError("an address like http://127.0.0.1:3030")
+    return value.rstrip("/")
+
+
+def _smtp_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("smtp", "smtps", "smtp+starttls") or not parts.hostname or port == 0:
+        raise ValueError("smtp://host:port, smtp+starttls://user:password@host:port or smtps://…")
+    return value
+
+
 def split_list(value: str) -> list[str]:
     """The parts of a comma-separated value, without blanks and empty parts."""
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 TopicName = Annotated[str, AfterValidator(_topic)]
 
 
@@ -141,6 +160,32 @@ class HttpSettings(CommonSettings):
     )
     service_token: SecretStr = Field(
         min_length=16, description="Bearer token of the routes below /internal; 16 characters or more."
+    )
+
+
+class IdentitySettings(Settings):
+    """How access tokens of accounts are verified."""
+
+    users_url: ServiceUrl = Field("http://127.0.0.1:3030", description="Address of the service users.")
+    token_issuer: str = Field(
+        "matchday", pattern=r"^[\w.:/-]{1,200}$", description="Who signs access tokens; the same in all processes."
+    )
+    jwks_refresh_seconds: float = Field(
+        300, ge=1, le=86_400, description="Pause between two looks at the keys that access tokens are signed with."
+    )
+
+
+class MailSettings(Settings):
+    """Mail that goes out."""
+
+    smtp_url: Annotated[SecretStr, AfterValidator(_smtp_url)] = Field(
+        description="The mail server: `smtp://host:port`, `smtp+starttls://user:password@host:port` or `smtps://…`."
+    )
+    mail_from: str = Field(
+        "tickets@matchday.example",
+        max_length=254,
+        pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]+$",
+        description="The sender's address.",
     )
 
 

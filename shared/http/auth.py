@@ -18,8 +18,11 @@ def bearer_token() -> str | None:
     Raises `Unauthenticated` for another scheme or something that cannot be a token.
     """
     header = request.environ.get("HTTP_AUTHORIZATION")
-    if header is None:
-        return None
+    return None if header is None else bearer_of(header)
+
+
+def bearer_of(header: str) -> str:
+    """The token in the value of an Authorization header. Raises `Unauthenticated`."""
     match = _BEARER.fullmatch(header) if len(header) <= TOKEN_LONGEST else None
     if match is None:
         raise Unauthenticated("the Authorization header must be 'Bearer' and a token")

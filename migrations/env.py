@@ -7,8 +7,9 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 import reservations.tables
 import shop.inventory.tables
+import users.tables
 
-METADATA = [shop.inventory.tables.metadata, reservations.tables.metadata]
+METADATA = [shop.inventory.tables.metadata, reservations.tables.metadata, users.tables.metadata]
 SCHEMAS = [metadata.schema for metadata in METADATA]
 # A migration that cannot have a table's lock soon gives up, rather than let everybody wait behind it.
 LOCK_TIMEOUT = "5s"

@@ -75,6 +75,12 @@ class BodyReader:
             self._slots.release()
 
 
+def no_body() -> bool:
+    """Whether the request says that it has none."""
+    environ = request.environ
+    return environ.get("CONTENT_LENGTH", "0") in ("", "0") and not environ.get("wsgi.input_terminated")
+
+
 def read_bytes(bytes_max: int) -> bytes:
     """The request's raw body.
 

@@ -127,7 +127,10 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> Json:
     }
     body = endpoint.route.body_schema if endpoint.body is None else schemas.body(endpoint.body)
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": dict(body)}}}
+        operation["requestBody"] = {
+            "required": not endpoint.body_may_miss,
+            "content": {JSON: {"schema": dict(body)}},
+        }
     return {key: value for key, value in operation.items() if value or key == "responses"}
 
 

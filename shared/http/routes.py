@@ -8,6 +8,7 @@ checked before the handler runs, so that a handler is: call one use case, answer
 import dataclasses
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -17,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared import errors
-from shared.http.body import BodyReader
+from shared.http.body import BodyReader, no_body
 from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass
 from shared.http.validation import TextFields, text_form
 
@@ -175,6 +176,7 @@ class Endpoint:
         self.takes_caller = "caller" in self.parameters
         self.takes_bytes = self.hints.get("body") is bytes
         self.body = None if self.takes_bytes else self._model("body")
+        self.body_may_miss = self.body is not None and self.hints["body"] is not self.body
         self.query = self._model("query")
         self.headers = self._model("headers")
         self._query = TextFields(self.query, "parameter") if self.query else None
@@ -201,14 +203,18 @@ class Endpoint:
         if self._headers is not None:
             arguments["headers"] = self._headers.from_environ(request.environ)
         if self.body is not None:
-            arguments["body"] = self._bodies.read_json(self.body)
+            arguments["body"] = None if self.body_may_miss and no_body() else self._bodies.read_json(self.body)
         elif self.takes_bytes:
             arguments["body"] = self._bodies.read_json_bytes()
         result = self.route.handler(**arguments)
         return result if isinstance(result, Response) else json_answer(result, self.route.success)
 
     def _model(self, name: str) -> type[BaseModel] | None:
-        return cast(type[BaseModel], self.hints[name]) if name in self.parameters else None
+        """The model of a parameter; a body that may be left out is declared as `Model | None`."""
+        if name not in self.parameters:
+            return None
+        options = [kind for kind in typing.get_args(self.hints[name]) if kind is not types.NoneType]
+        return cast(type[BaseModel], options[0] if options else self.hints[name])
 
     def _path_reader(self, variable: str) -> tuple[str, str, Callable[[str], Any]]:
         annotation = self.path_annotation(variable)

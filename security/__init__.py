@@ -1,1 +1,5 @@
-"""security, port 3050: will own the verdict on every request: limits, bots, blocks, fraud. Nothing is built yet."""
+"""security, port 3050: block and allow lists, challenges, the audit log, and the verdict for proxies.
+
+The verdict itself is made in `security.engine`, which every service has in its own process. Owns the schema `security`;
+no topics.
+"""

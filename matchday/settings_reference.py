@@ -16,8 +16,16 @@ from matchday.broker_setup import DEFAULT_MASTERLIST
 from matchday.processes import PROCESSES
 from matchday.runner import SERVER_PORTS
 from matchday.site import PORT_OFFSET_MAX, SECRETS
-from reservations.settings import HoldSettings, ReservationsSettings, WorkerSettings
-from shared.settings import CommonSettings, DatabaseSettings, HttpSettings, KafkaSettings, Settings
+from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
+from shared.settings import (
+    CommonSettings,
+    DatabaseSettings,
+    HttpSettings,
+    IdentitySettings,
+    KafkaSettings,
+    MailSettings,
+    Settings,
+)
 from shop.inventory.settings import InventorySettings
 from shop.settings import ShopSettings
 from shop_consumer.settings import ConsumerSettings
@@ -40,15 +48,20 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
         "`LOG_HOLD_SECONDS` and `QUANTITY_MAX` must be the same at every site: verdicts follow from them.",
     ),
     (HttpSettings, "HTTP", "Of each process that answers HTTP."),
+    (IdentitySettings, "Who is signed in", ""),
+    (MailSettings, "Mail", ""),
     (ShopSettings, "The shop", ""),
     (ConsumerSettings, "The consumer", ""),
     (HoldSettings, "Holds of this site's buyers", "`HOLD_SECONDS` must be below `LOG_HOLD_SECONDS`."),
+    (TicketSettings, "Tickets", ""),
+    (PaymentsSettings, "The way to payments", ""),
     (ReservationsSettings, "Reservations", ""),
     (WorkerSettings, "The reservations' worker", ""),
 )
 # The code says the form where a meaning is wanted.
 MEANINGS = {"DATABASE_URL": "The site's database.", "KAFKA_BOOTSTRAP_SERVERS": "Some of the cluster's brokers."}
-MADE_BY_UP = {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "HOST", "PORT", *SECRETS}
+SERVERS = {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_URL"}
+MADE_BY_UP = {*SERVERS, "HOST", "PORT", "USERS_URL", "PAYMENTS_URL", *SECRETS}
 NO_ONE_TAKES_THIS = "!"
 
 

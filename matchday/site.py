@@ -19,7 +19,8 @@ from matchday.run import start_time
 
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 PORT_OFFSET_MAX = 40_000
-SECRETS = {"SERVICE_TOKEN": "service-token", "TOKEN_SECRET": "token-secret"}
+# A new one is 32 random bytes in base64url, which is what a signing key is made of, too.
+SECRETS = {"SERVICE_TOKEN": "service-token", "TOKEN_SECRET": "token-secret", "TICKET_KEYS": "ticket-keys"}
 NOT_FOR_CHILDREN = (
     "MAKEFLAGS",
     "MFLAGS",

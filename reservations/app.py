@@ -5,20 +5,24 @@ from functools import partial
 from reservations import handlers, routes
 from reservations.access import AccessTokens
 from reservations.broker import BrokerWatch
-from reservations.routes import Wiring
+from reservations.cashier import Cashier
 from reservations.settings import ReservationsSettings
 from reservations.submitter import Submitter
 from reservations.waiting import Waiting
+from reservations.wiring import Wiring
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
+from shared.http.identity import JwksAccounts
 
 
 def create_app(settings: ReservationsSettings) -> HttpApp:
     """The service, with its submit threads and its listener running."""
     database = Database(settings, "reservations")
     site = handlers.Site(database, settings.federation(), SystemClock())
+    accounts = JwksAccounts.of(settings)
     wiring = Wiring(
+        settings,
         site,
         Submitter(
             partial(handlers.submit_all, site, settings),
@@ -29,16 +33,25 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         ),
         Waiting(database, partial(handlers.sales, site), max(1, settings.http_threads * 3 // 4)),
         AccessTokens(settings.token_secret),
+        accounts,
         BrokerWatch(database, site.federation.topic),
+        settings.codes(),
+        Cashier(settings.payments_url, settings.service_token),
     )
+    parts = [routes.routes, routes.tickets, routes.gate, routes.internal]
+    if settings.card_purchases == "on":
+        parts.append(routes.cards)
     app = create_http_app(
         "reservations",
         "Holds tickets of one federation-wide inventory and follows the log's verdict on each hold.",
         settings,
-        routes=[routes.routes, routes.internal],
+        routes=parts,
         wiring=wiring,
         readiness={"postgresql": database.ping, "kafka": wiring.broker.check},
+        accounts=accounts,
     )
     app.on_stop(wiring.waiting.end_all)
+    app.on_stop(accounts.stop)
+    app.on_end(wiring.cashier.close)
     app.on_end(database.close)
     return app

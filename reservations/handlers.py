@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,7 @@ from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
+from shop.inventory.catalogue import find_price
 from shop.inventory.domain import OPEN, AlreadyReserved, Counters, Pool, Sale, State
 from shop.inventory.holds import Held, HoldRequest
 
@@ -198,6 +200,27 @@ def _standing(connection: Connection, site: Site, ids: Sequence[str]) -> dict[st
         for reservation in found.values()
         if reservation.sale_id in sales
     }
+
+
+def price(site: Site, pool: Pool) -> Decimal:
+    """What a ticket of the pool costs now, in major units. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        found = find_price(connection, pool)
+    if found is None:
+        raise NotFound(f"match {pool.match_number} has no category {pool.category}")
+    return found
+
+
+def listed(
+    site: Site, account_id: str, after: tuple[datetime, str] | None, limit: int
+) -> tuple[list[Standing], tuple[datetime, str] | None]:
+    """An account's reservations, newest first, and where the next page begins."""
+    with site.database.transaction() as connection:
+        found = store.of_account(connection, account_id, after, limit + 1)
+        page = found[:limit]
+        states = holds.states(connection, site.federation, [reservation.sale_id for reservation in page])
+    standing = [Standing(each, states[each.sale_id]) for each in page if each.sale_id in states]
+    return standing, (page[-1].created_at, page[-1].id) if len(found) > limit else None
 
 
 def sales(site: Site, ids: Sequence[str]) -> dict[str, Sale]:

@@ -1,22 +1,54 @@
 """HTTP: parse, one use case, answer."""
 
 import uuid
-from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from flask import Response
 
-from reservations import handlers
-from reservations.access import AccessTokens
-from reservations.broker import BrokerWatch
-from reservations.domain import PurchaseLimit, Standing, Submit
-from reservations.handlers import Site
-from reservations.schemas import NewReservation, Reservation, Reservations, Wait
-from reservations.submitter import Submitter
-from reservations.waiting import Waiting
+from reservations import accounts, handlers, paying, purchase
+from reservations.domain import (
+    CardDeclined,
+    Charge,
+    PriceMismatch,
+    PurchaseLimit,
+    PurchaseUndecided,
+    Submit,
+)
+from reservations.following import follow, submit
+from reservations.paging import PageQuery, Place
+from reservations.schemas import (
+    AccountDeleted,
+    AccountVerified,
+    CallerHeaders,
+    Joined,
+    NewPurchase,
+    NewReservation,
+    OwnedReservation,
+    Paid,
+    PaidAnswer,
+    Purchase,
+    Reservation,
+    Reservations,
+    Wait,
+)
+from reservations.tickets.routes import gate
+from reservations.tickets.routes import routes as tickets
+from reservations.wiring import Wiring
 from shared import tracing
-from shared.errors import BrokerUnavailable, DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound
-from shared.http import TOKEN, IdempotencyHeaders, Routes, json_answer
+from shared.errors import (
+    BrokerUnavailable,
+    Conflict,
+    DependencyUnavailable,
+    Forbidden,
+    IdempotencyKeyReused,
+    NotFound,
+    Unauthenticated,
+    ValidationFailed,
+)
+from shared.http import TOKEN, Caller, IdempotencyHeaders, Routes, json_answer
+from shared.http.auth import bearer_of
+from shared.http.validation import violation
 from shared.idempotency import body_hash
 from shop.inventory.domain import (
     AlreadyReserved,
@@ -24,102 +56,74 @@ from shop.inventory.domain import (
     NotHeld,
     Pool,
     SoldOut,
-    State,
     TemporarilyUnavailable,
 )
 
+__all__ = ["cards", "gate", "internal", "routes", "tickets"]
+
 routes = Routes("reservations", "Hold tickets, follow the log's verdict, give tickets back.")
+cards = Routes("purchase", "Buy in one call, with a card.")
 internal = Routes("internal", "For this site's own services.")
 
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What `app.py` made."""
-
-    site: Site
-    submitter: Submitter
-    waiting: Waiting
-    access: AccessTokens
-    broker: BrokerWatch
-
-    def answer(self, standing: Standing, *, with_token: bool = False) -> Reservation:
-        token = self.access.token(standing.reservation.id) if with_token else None
-        return Reservation.of(standing, self.site.federation.topic, token)
-
-
-@routes.post(
-    "/api/reservations",
-    answer=Reservation,
-    status=201,
-    limit="hold",
-    raises=[
-        SoldOut,
-        TemporarilyUnavailable,
-        PurchaseLimit,
-        IdempotencyKeyReused,
-        NotFound,
-        BrokerUnavailable,
-        DependencyUnavailable,
-    ],
+HOLDING = (
+    SoldOut,
+    TemporarilyUnavailable,
+    PurchaseLimit,
+    IdempotencyKeyReused,
+    NotFound,
+    BrokerUnavailable,
+    DependencyUnavailable,
 )
-def create_reservation(wiring: Wiring, body: NewReservation, query: Wait, headers: IdempotencyHeaders) -> Response:
-    """Hold tickets.
+CARD = frozenset({"card"})
+
+
+@routes.post("/api/reservations", answer=Reservation, status=201, limit="hold", raises=HOLDING)
+def create_reservation(
+    wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: IdempotencyHeaders
+) -> Response:
+    """Hold tickets, signed in or as a guest with an e-mail address.
 
     The answer's status is `submitted` until the federation's log has decided; with `?wait=` the answer comes with
-    the verdict: `held` (pay before `expiresAt`) or `lost` (another site was first). `accessToken` opens the
+    the verdict: `held` (pay before `expiresAt`) or `lost` (another site was first). A guest's `accessToken` opens the
     reservation later.
     """
     wiring.broker.require()
-    wish = _wish(body, headers.idempotency_key)
-    standing = _submit_and_wait(wiring, wish, query.wait) if query.wait else wiring.submitter.submit(wish).standing()
+    standing = submit(wiring, _wish(caller, body, headers.idempotency_key), query.wait)
     location = f"/api/reservations/{standing.reservation.id}"
-    return json_answer(wiring.answer(standing, with_token=True), 201, [("Location", location)])
+    return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
 
-def _submit_and_wait(wiring: Wiring, wish: Submit, seconds: float) -> Standing:
-    waiter = wiring.waiting.expect(wish.sale_id, State.SUBMITTED)
-    try:
-        ticket = wiring.submitter.submit(wish, waiter.event)
-        sale = wiring.waiting.wait(waiter, seconds)
-        standing = ticket.standing()
-    finally:
-        wiring.waiting.forget(waiter)
-    if standing.sale.key.sale_id != wish.sale_id:
-        # The key was used before: wait for what it made then.
-        return _follow(wiring, standing, seconds) if standing.status is State.SUBMITTED else standing
-    if sale is not None:
-        return Standing(standing.reservation, sale)
-    return _decided(wiring, wish) if standing.status is State.SUBMITTED else standing
-
-
-def _wish(body: NewReservation, key: str | None) -> Submit:
+def _wish(caller: Caller, body: NewReservation, key: str | None) -> Submit:
     return Submit(
         str(uuid.uuid4()),
         str(uuid.uuid4()),
-        body.email,
+        body.email or _own_email(caller),
         Pool(body.match_number, body.category),
         body.quantity,
         key,
         body_hash(body) if key else b"",
         tracing.traceparent(),
+        None if caller.account is None else caller.account.id,
     )
 
 
-def _decided(wiring: Wiring, wish: Submit) -> Standing:
-    """Where it stands after the wait. When the broker is away the hold is given back rather than left hanging."""
-    standing = handlers.get(wiring.site, wish.id)
-    if standing.status is State.SUBMITTED and wiring.broker.is_away():
-        standing = handlers.give_back(wiring.site, wish.id, wish.key_scope, wish.key)
-        if standing.status is State.CANCELLED:
-            raise BrokerUnavailable("the federation's log is out of reach; the tickets were given back")
-    return standing
+def _own_email(caller: Caller) -> str:
+    if caller.account is None:
+        wrong = violation("pointer", ["email"], "required", "is required unless you are signed in")
+        raise ValidationFailed("the body is not valid", errors=[wrong])
+    return caller.account.email
 
 
 @routes.get("/api/reservations", answer=Reservations, access=TOKEN, raises=[DependencyUnavailable])
-def list_reservations(wiring: Wiring) -> Reservations:
-    """The reservations that the access token opens: a guest's token opens one."""
-    standing = handlers.get(wiring.site, wiring.access.opened())
-    return Reservations(items=[wiring.answer(standing)])
+def list_reservations(wiring: Wiring, caller: Caller, query: PageQuery) -> Reservations:
+    """The caller's reservations, newest first: all of an account, or the one that a guest's token opens."""
+    opener = wiring.access.opener(caller)
+    if opener.account_id is None:
+        standing = handlers.get(wiring.site, opener.reservation_id or "")
+        return Reservations(items=[wiring.answer(standing)], next_cursor=None)
+    page, place = handlers.listed(wiring.site, opener.account_id, query.place(), query.limit)
+    cursor = Place(*place).cursor() if place else None
+    return Reservations(items=[wiring.answer(each) for each in page], next_cursor=cursor)
 
 
 @routes.get(
@@ -128,24 +132,10 @@ def list_reservations(wiring: Wiring) -> Reservations:
     access=TOKEN,
     raises=[NotFound, Forbidden, DependencyUnavailable],
 )
-def get_reservation(wiring: Wiring, reservation_id: UUID, query: Wait) -> Reservation:
+def get_reservation(wiring: Wiring, caller: Caller, reservation_id: UUID, query: Wait) -> Reservation:
     """A reservation; with `?wait=` the answer comes when its status changes, or when the time is over."""
-    wiring.access.check(str(reservation_id))
-    standing = handlers.get(wiring.site, str(reservation_id))
-    return wiring.answer(_follow(wiring, standing, query.wait) if query.wait else standing)
-
-
-def _follow(wiring: Wiring, standing: Standing, seconds: float) -> Standing:
-    """Where it stands once it has left the state in which it is known to be, or when the time is over."""
-    waiter = wiring.waiting.expect(standing.reservation.sale_id, standing.status)
-    try:
-        now = handlers.get(wiring.site, standing.reservation.id)
-        if now.status is standing.status:
-            wiring.waiting.wait(waiter, seconds)
-            now = handlers.get(wiring.site, standing.reservation.id)
-    finally:
-        wiring.waiting.forget(waiter)
-    return now
+    standing = wiring.opened(caller, str(reservation_id))
+    return wiring.answer(follow(wiring, standing, query.wait) if query.wait else standing)
 
 
 @routes.delete(
@@ -154,16 +144,58 @@ def _follow(wiring: Wiring, standing: Standing, seconds: float) -> Standing:
     access=TOKEN,
     raises=[NotFound, Forbidden, AlreadyReserved, DependencyUnavailable],
 )
-def cancel_reservation(wiring: Wiring, reservation_id: UUID) -> Reservation:
+def cancel_reservation(wiring: Wiring, caller: Caller, reservation_id: UUID) -> Reservation:
     """Give the tickets back. A reservation that has ended already is answered as it is."""
-    wiring.access.check(str(reservation_id))
+    wiring.opened(caller, str(reservation_id))
     return wiring.answer(handlers.cancel(wiring.site, str(reservation_id)))
 
 
-@internal.get("/internal/reservations/{reservationId}", answer=Reservation, raises=[NotFound, DependencyUnavailable])
-def get_reservation_internally(wiring: Wiring, reservation_id: UUID) -> Reservation:
-    """A reservation, for this site's own services."""
-    return wiring.answer(handlers.get(wiring.site, str(reservation_id)))
+@cards.post(
+    "/api/reservation",
+    answer=Purchase,
+    limit="pay",
+    raises=[*HOLDING, PriceMismatch, CardDeclined, HoldExpired, PurchaseUndecided],
+)
+def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, headers: IdempotencyHeaders) -> Purchase:
+    """Buy tickets in one call: the known contract of the federation's partners.
+
+    The price must be the master list's. The card goes to Stripe and is kept nowhere here. When the card is declined, or
+    anything else stands in the way, the tickets are given back and nothing is charged; after `purchase_undecided` the
+    same request with the same `Idempotency-Key` tells how it ended, and charges nothing twice.
+    """
+    key = headers.idempotency_key
+    wish = Submit(
+        str(uuid.uuid4()),
+        str(uuid.uuid4()),
+        body.email,
+        Pool(body.match_number, body.tickets.category),
+        body.tickets.quantity,
+        key,
+        body_hash(body, without=CARD) if key else b"",
+        tracing.traceparent(),
+        None if caller.account is None else caller.account.id,
+        "purchase",
+    )
+    standing = purchase.buy(wiring, wish, Decimal(str(body.tickets.price)), body.card.card())
+    return Purchase.of(standing.reservation)
+
+
+@internal.get(
+    "/internal/reservations/{reservationId}",
+    answer=OwnedReservation,
+    raises=[NotFound, Unauthenticated, Forbidden, DependencyUnavailable],
+)
+def get_reservation_internally(wiring: Wiring, reservation_id: UUID, headers: CallerHeaders) -> OwnedReservation:
+    """A reservation, for this site's own services.
+
+    With `X-Caller-Authorization`, the Authorization of somebody else, only if that one may open it: 401 and 403 then
+    speak of that one.
+    """
+    standing = handlers.get(wiring.site, str(reservation_id))
+    if headers.caller_authorization is not None:
+        account = wiring.accounts.account({"HTTP_AUTHORIZATION": headers.caller_authorization})
+        wiring.access.of(account, bearer_of(headers.caller_authorization)).check(standing.reservation)
+    return OwnedReservation.owned(standing, wiring.site.federation.topic)
 
 
 @internal.post(
@@ -172,7 +204,7 @@ def get_reservation_internally(wiring: Wiring, reservation_id: UUID) -> Reservat
     raises=[NotFound, NotHeld, HoldExpired, DependencyUnavailable],
 )
 def confirm_reservation(wiring: Wiring, reservation_id: UUID) -> Reservation:
-    """The tickets are paid: sell them for good. Again has no further effect."""
+    """The tickets are paid elsewhere: sell them for good and issue them. Again has no further effect."""
     return wiring.answer(handlers.confirm(wiring.site, str(reservation_id)))
 
 
@@ -184,3 +216,28 @@ def confirm_reservation(wiring: Wiring, reservation_id: UUID) -> Reservation:
 def cancel_reservation_internally(wiring: Wiring, reservation_id: UUID) -> Reservation:
     """Give the tickets back for a buyer who cannot pay. Again has no further effect."""
     return wiring.answer(handlers.cancel(wiring.site, str(reservation_id)))
+
+
+@internal.post(
+    "/internal/reservations/{reservationId}/paid", answer=PaidAnswer, raises=[Conflict, DependencyUnavailable]
+)
+def pay_reservation(wiring: Wiring, reservation_id: UUID, body: Paid) -> PaidAnswer:
+    """A payment has succeeded: sell the tickets, or say that the money must go back.
+
+    What comes too late is asked of the federation's log once more, and payments is told later. Again, for the same
+    payment, has no further effect and is answered by how it stands.
+    """
+    told = Charge(body.payment_id, str(reservation_id), body.amount, body.currency)
+    return PaidAnswer.of(paying.paid(wiring.site, wiring.settings, told))
+
+
+@internal.post("/internal/accounts/verified", answer=Joined, raises=[DependencyUnavailable])
+def verify_account(wiring: Wiring, body: AccountVerified) -> Joined:
+    """An account's address is verified: what was reserved with it as a guest joins the account."""
+    return Joined(reservations=accounts.verified(wiring.site, str(body.account_id), body.email))
+
+
+@internal.post("/internal/accounts/deleted", status=204, raises=[DependencyUnavailable])
+def delete_account(wiring: Wiring, body: AccountDeleted) -> None:
+    """An account is gone: its sales stay, and nothing tells any more whose they were."""
+    accounts.deleted(wiring.site, str(body.account_id))

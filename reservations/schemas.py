@@ -2,18 +2,22 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
 
+from reservations import domain
+from reservations.cashier import Card
 from reservations.domain import Standing
-from shared.http import AnswerModel, BodyModel, QueryModel
+from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 
 Price = Annotated[int | float, WithJsonSchema({"type": "number"})]
 # As HTML's own e-mail fields take it, with a dot in the domain.
 LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{LABEL}(?:\.{LABEL})+$"
+
+CARD_NUMBER = r"^[0-9]([ -]?[0-9]){11,18}$"
 
 
 class NewReservation(BodyModel):
@@ -22,7 +26,119 @@ class NewReservation(BodyModel):
     match_number: int = Field(ge=1, le=1_000_000, description="The match, as in the master list.")
     category: int = Field(ge=1, le=100, description="The price category.")
     quantity: int = Field(ge=1, le=2, description="How many tickets.")
-    email: str = Field(max_length=254, pattern=EMAIL, description="The guest's address.")
+    email: str | None = Field(
+        None, max_length=254, pattern=EMAIL, description="A guest's address, or where to write an account instead."
+    )
+
+
+class TicketsWanted(BodyModel):
+    """Tickets of one category, at the price that the buyer knows."""
+
+    category: int = Field(ge=1, le=100, description="The price category.")
+    quantity: int = Field(ge=1, le=2, description="How many tickets.")
+    price: float = Field(ge=0, le=1_000_000, description="Of one ticket, in the currency's major units.")
+
+
+class CardBody(BodyModel):
+    """A card. Handed on to Stripe, never stored or logged."""
+
+    number: str = Field(pattern=CARD_NUMBER, max_length=37, repr=False, description="With or without blanks.")
+    expiration_month: int = Field(ge=1, le=12, repr=False)
+    expiration_year: int = Field(ge=0, le=2100, repr=False, description="With two or four digits.")
+    cvc: str = Field(pattern=r"^[0-9]{3,4}$", max_length=4, repr=False)
+
+    def card(self) -> Card:
+        """The same for payments."""
+        return Card(
+            self.number.replace(" ", "").replace("-", ""), self.expiration_month, self.expiration_year, self.cvc
+        )
+
+
+class NewPurchase(BodyModel):
+    """What a partner's buyer wants, with the card that pays."""
+
+    email: str = Field(max_length=254, pattern=EMAIL, description="Where the tickets are sent.")
+    match_number: int = Field(ge=1, le=1_000_000, description="The match, as in the master list.")
+    tickets: TicketsWanted
+    card: CardBody
+
+
+class Purchase(AnswerModel):
+    """The tickets are bought and on their way by e-mail."""
+
+    message: Literal["Ticket Purchase Successful"] = "Ticket Purchase Successful"
+    id: UUID = Field(description="Of the reservation.")
+    email: str
+    match_number: int
+    category: int
+    quantity: int
+    price: Price = Field(description="Of one ticket, in the currency's major units.")
+
+    @classmethod
+    def of(cls, reservation: domain.Reservation) -> Self:
+        """What the partners' known contract answers."""
+        return cls(
+            id=UUID(reservation.id),
+            email=reservation.email,
+            match_number=reservation.pool.match_number,
+            category=reservation.pool.category,
+            quantity=reservation.quantity,
+            price=_number(reservation.price),
+        )
+
+
+class Paid(BodyModel):
+    """What payments tells of a payment that succeeded."""
+
+    payment_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$", description="Of payments; told once.")
+    amount: int = Field(ge=0, le=2**53, description="In the currency's minor units.")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", max_length=3)
+
+
+class PaidAnswer(AnswerModel):
+    """What becomes of a payment."""
+
+    outcome: Literal["reserved", "asking", "refused"] = Field(
+        description="reserved: the tickets are sold. asking: it came too late, the log is asked again, and payments is"
+        " told later. refused: to be refunded."
+    )
+    reason: str | None = Field(description="Why it is refused.")
+
+    @classmethod
+    def of(cls, charge: domain.Charge) -> Self:
+        """The answer to payments."""
+        return cls(outcome=charge.outcome.value, reason=charge.reason)
+
+
+class AccountVerified(BodyModel):
+    """An account has proved that an address is its own."""
+
+    account_id: UUID
+    email: str = Field(min_length=3, max_length=254)
+
+
+class AccountDeleted(BodyModel):
+    """An account is gone."""
+
+    account_id: UUID
+
+
+class Joined(AnswerModel):
+    """How many reservations the account has got."""
+
+    reservations: int
+
+
+class CallerHeaders(HeadersModel):
+    """On whose behalf a service asks."""
+
+    caller_authorization: str | None = Field(
+        None,
+        alias="X-Caller-Authorization",
+        max_length=4200,
+        pattern=r"^[ -~]+$",
+        description="The Authorization of who must own the reservation: an account's or a guest's token.",
+    )
 
 
 class Wait(QueryModel):
@@ -86,4 +202,17 @@ class Reservations(AnswerModel):
     """The caller's reservations."""
 
     items: list[Reservation]
-    next_cursor: None = None
+    next_cursor: str | None = Field(None, description="Give it as `cursor` to get the next page; null on the last one.")
+
+
+class OwnedReservation(Reservation):
+    """A reservation, with whose it is."""
+
+    account_id: UUID | None = Field(description="Of users; null for a guest's.")
+
+    @classmethod
+    def owned(cls, standing: Standing, topic: str) -> Self:
+        """The reservation as this site's services see it."""
+        account_id = standing.reservation.account_id
+        seen = Reservation.of(standing, topic)
+        return cls(**dict(seen), account_id=UUID(account_id) if account_id else None)

@@ -1,8 +1,11 @@
 """Settings of the service, its relay and its worker."""
 
-from pydantic import Field, SecretStr, model_validator
+from typing import Annotated, Literal
 
-from shared.settings import HttpSettings
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from reservations.tickets.codes import TicketCodes, read_seeds
+from shared.settings import CommonSettings, HttpSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
 from shop.inventory.settings import InventorySettings
 
 
@@ -21,12 +24,42 @@ class HoldSettings(InventorySettings):
         return self
 
 
-class ReservationsSettings(HoldSettings, HttpSettings):
+def _ticket_keys(value: SecretStr) -> SecretStr:
+    read_seeds(value.get_secret_value())
+    return value
+
+
+class TicketSettings(CommonSettings):
+    """Tickets."""
+
+    ticket_keys: Annotated[SecretStr, AfterValidator(_ticket_keys)] = Field(
+        description="Sign tickets: Ed25519 keys, 32 random bytes each in base64url, separated by commas. The first one"
+        " signs, the others verify what was printed before."
+    )
+
+    def codes(self) -> TicketCodes:
+        """Signs and reads the codes of this site's tickets."""
+        return TicketCodes(read_seeds(self.ticket_keys.get_secret_value()), self.client_id)
+
+
+class PaymentsSettings(Settings):
+    """The way to the service payments."""
+
+    payments_url: ServiceUrl = Field("http://127.0.0.1:3040", description="Address of the service payments.")
+
+
+class ReservationsSettings(HoldSettings, HttpSettings, IdentitySettings, TicketSettings, PaymentsSettings):
     """The HTTP service."""
 
     token_secret: SecretStr = Field(min_length=16, description="Signs guests' access tokens; 16 characters or more.")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
     purchase_limit: int = Field(6, ge=1, le=1000, description="Most tickets of one match a buyer may hold or own.")
+    card_purchases: Literal["on", "off"] = Field(
+        "on", description="Whether `POST /api/reservation` takes card data; `off`: there is no such route."
+    )
+    card_purchase_seconds: float = Field(
+        10, gt=0, le=25, description="Longest wait of `POST /api/reservation` for the log's verdict."
+    )
     submit_batch_max: int = Field(64, ge=1, le=1000, description="Most submits that share one transaction.")
     submit_gather_seconds: float = Field(
         0.004, ge=0, le=1, description="In a rush, how long a transaction waits for more submits to share it."
@@ -35,7 +68,11 @@ class ReservationsSettings(HoldSettings, HttpSettings):
     submit_queue_max: int = Field(1000, ge=1, le=100_000, description="Submits that may wait for a transaction.")
 
 
-class WorkerSettings(HoldSettings):
+class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSettings):
     """The worker."""
+
+    service_token: SecretStr = Field(
+        min_length=16, description="Bearer token of the routes below /internal; 16 characters or more."
+    )
 
     worker_poll_seconds: float = Field(1.0, gt=0, le=60, description="Pause between two looks for work.")

@@ -1,4 +1,7 @@
-"""`python -m reservations.worker`: ends holds in time and does what else comes due. Any number may run."""
+"""`python -m reservations.worker`: ends holds in time, writes to buyers, tells payments, and does what else comes due.
+
+Any number may run.
+"""
 
 import signal
 import threading
@@ -9,11 +12,14 @@ import structlog
 from reservations import handlers, paying
 from reservations.handlers import Site
 from reservations.settings import WorkerSettings
-from reservations.tables import idempotency_keys
-from shared import idempotency, logs, memory, outbox
+from reservations.tables import deliveries, idempotency_keys, mails
+from reservations.tickets import mailing
+from shared import delivery, idempotency, logs, mail, memory, outbox
 from shared.clock import SystemClock
 from shared.database import Database
+from shared.delivery import Couriers
 from shared.errors import DependencyUnavailable, MatchdayError
+from shared.mail import Postman
 from shared.settings import load
 from shop.inventory.domain import State
 from shop.inventory.tables import outbox as outbox_table
@@ -21,8 +27,10 @@ from shop.inventory.tables import outbox as outbox_table
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+LETTERS = 10
 KEEP_KEYS = timedelta(hours=48)
 RETRY_SECONDS_MAX = 10.0
+STOP_SECONDS_MAX = 10.0
 
 
 def run_once(site: Site, settings: WorkerSettings) -> int:
@@ -30,10 +38,12 @@ def run_once(site: Site, settings: WorkerSettings) -> int:
     expired = handlers.expire(site, settings, BATCH)
     asked_again = _resubmit_late(site, settings)
     settled = _settle_resubmitted(site)
+    written = mailing.write_due(site, settings.codes(), settings.mail_from, LETTERS)
     pruned = _prune(site)
-    if expired or asked_again or settled:
-        log.info("worked", expired=expired, resubmitted=asked_again, settled=settled, pruned=pruned)
-    return expired + asked_again + settled + pruned
+    if expired or asked_again or settled or written:
+        log.info("worked", expired=expired, resubmitted=asked_again, settled=settled, written=written, pruned=pruned)
+    # Letters are few at a time, so that holds end in time; who has written as many as that has more to do.
+    return expired + asked_again + settled + pruned + (BATCH if written == LETTERS else 0)
 
 
 def _resubmit_late(site: Site, settings: WorkerSettings) -> int:
@@ -56,8 +66,13 @@ def _settle_resubmitted(site: Site) -> int:
 
 def _prune(site: Site) -> int:
     with site.database.transaction() as connection:
-        kept = site.clock.now() - KEEP_KEYS
-        return outbox.prune(connection, outbox_table) + idempotency.expire(connection, idempotency_keys, kept)
+        now = site.clock.now()
+        return (
+            outbox.prune(connection, outbox_table)
+            + idempotency.expire(connection, idempotency_keys, now - KEEP_KEYS)
+            + delivery.prune(connection, deliveries)
+            + mail.prune(connection, mails, now)
+        )
 
 
 def main() -> None:
@@ -69,6 +84,10 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    couriers = Couriers(database, deliveries, {"payments": settings.payments_url}, settings.service_token)
+    postman = Postman(database, mails, settings, site.clock)
+    couriers.start()
+    postman.start()
     memory.settle()
     pause = settings.worker_poll_seconds
     while not stopping.is_set():
@@ -79,6 +98,9 @@ def main() -> None:
             pause = min(max(pause, 0.2) * 2, RETRY_SECONDS_MAX)
             log.warning("worker_waits", error=str(error), seconds=pause)
         stopping.wait(pause)
+    postman.stop()
+    couriers.stop()
+    postman.join(STOP_SECONDS_MAX)
     database.close()
 
 

@@ -194,6 +194,7 @@ def environment(database_url: str, redis_url: str, kafka: Kafka, topics: Topics)
         "CLIENT_ID": "matchday",
         "SERVICE_TOKEN": secrets.token_urlsafe(32),
         "TOKEN_SECRET": secrets.token_urlsafe(32),
+        "TICKET_KEYS": secrets.token_urlsafe(32),
         "HOST": "127.0.0.1",
     }
 

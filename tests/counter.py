@@ -123,6 +123,7 @@ def open_service(database_url: str, **more: str) -> Iterator[Service]:
         "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
         "SERVICE_TOKEN": secrets.token_urlsafe(32),
         "TOKEN_SECRET": secrets.token_urlsafe(32),
+        "TICKET_KEYS": secrets.token_urlsafe(32),
         **more,
     }
     with _open(load(ReservationsSettings, given)) as service:

@@ -83,14 +83,18 @@ def of_account(connection: Connection, account_id: str, after: tuple[datetime, s
 
 def find(connection: Connection, ticket_id: str) -> Ticket | None:
     """A ticket by its id."""
-    row = connection.execute(select(*COLUMNS).select_from(FIRST).where(tickets.c.id == ticket_id)).one_or_none()
-    return None if row is None else _ticket(row)
+    return find_many(connection, [ticket_id]).get(ticket_id)
 
 
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, Ticket]:
     """Tickets by id, locked in one order until the transaction ends: whoever admits waits for whoever else does."""
     statement = text("SELECT id FROM reservations.tickets WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
     connection.execute(statement, {"ids": list(ids)})
+    return find_many(connection, ids)
+
+
+def find_many(connection: Connection, ids: Sequence[str]) -> dict[str, Ticket]:
+    """Tickets by id."""
     rows = connection.execute(select(*COLUMNS).select_from(FIRST).where(tickets.c.id.in_(ids)))
     return {row[0]: _ticket(row) for row in rows}
 

@@ -47,6 +47,7 @@ class Door:
             "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
             "SERVICE_TOKEN": secrets.token_urlsafe(32),
             "TOKEN_SECRET": secrets.token_urlsafe(32),
+        "TICKET_KEYS": secrets.token_urlsafe(32),
             **more,
         }
         self.app = create_app(load(settings, given))

@@ -55,6 +55,10 @@ class StartWorker:
         given = {
             **os.environ,
             "DATABASE_URL": self._service.settings.database_url,
+            "SERVICE_TOKEN": self._service.service_token,
+            "TICKET_KEYS": self._service.settings.ticket_keys.get_secret_value(),
+            "SMTP_URL": "smtp://127.0.0.1:1",
+            "PAYMENTS_URL": "http://127.0.0.1:1",
             "KAFKA_BOOTSTRAP_SERVERS": self._service.settings.kafka_bootstrap_servers,
             "HOLD_SECONDS": str(HOLD_SECONDS),
             "WORKER_POLL_SECONDS": "0.05",
@@ -120,7 +124,13 @@ def test_of_two_worker_processes_at_once_each_hold_is_ended_once(service: Servic
 def test_of_many_workers_at_the_same_moment_each_hold_is_ended_once(service: Service) -> None:
     """The looks of four workers at one set of due holds begin together."""
     _fill(service, 40)
-    given = {"DATABASE_URL": service.settings.database_url, "KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
+    given = {
+        "DATABASE_URL": service.settings.database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
+        "SERVICE_TOKEN": service.service_token,
+        "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
+        "SMTP_URL": "smtp://127.0.0.1:1",
+    }
     settings = load(WorkerSettings, given)
     databases = [Database(settings, "worker") for _ in range(4)]
     eventually(lambda: service.rows("SELECT 1 FROM shop.sales HAVING max(expires_at) < now()"), what="all are due")

@@ -1,0 +1,21 @@
+"""Use cases of accounts, as users tells of them: whose reservations become whose. Told again, nothing changes."""
+
+from reservations import store
+from reservations.handlers import Site
+from reservations.tables import mails
+from shared import mail
+
+NOBODY = "deleted@account.invalid"  # RFC 2606: an address that nobody can have
+
+
+def verified(site: Site, account_id: str, email: str) -> int:
+    """An account has proved that an address is its own: what was reserved with it as a guest joins the account."""
+    with site.database.transaction() as connection:
+        return store.join_account(connection, account_id, email.casefold())
+
+
+def deleted(site: Site, account_id: str) -> None:
+    """An account is gone: its sales stay, and nothing tells any more whose they were."""
+    with site.database.transaction() as connection:
+        for email in store.forget_account(connection, account_id, NOBODY):
+            mail.forget(connection, mails, email)

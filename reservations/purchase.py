@@ -1,0 +1,90 @@
+"""Buying in one call, by the partners' known contract: hold, charge the card, sell; or give everything back.
+
+Each step is a transaction, and each may be repeated: with the same idempotency key a request takes up where the one
+before it was lost. Who charges and dies leaves a payment that payments tells of by itself, so that the money ends in
+tickets or goes back.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from reservations import handlers, paying, store
+from reservations.cashier import Card
+from reservations.domain import Charge, Outcome, PriceMismatch, PurchaseUndecided, Standing, Submit
+from reservations.following import submit
+from reservations.wiring import Wiring
+from shared.errors import BrokerUnavailable, DependencyUnavailable, MatchdayError
+from shop.inventory.domain import HoldExpired, State, TemporarilyUnavailable
+
+
+def buy(wiring: Wiring, wish: Submit, price: Decimal, card: Card) -> Standing:
+    """The reservation, paid. Raises `PriceMismatch` before anything happens; after any other error but
+    `PurchaseUndecided` nothing is charged and nothing is held.
+    """
+    _check_price(handlers.price(wiring.site, wish.pool), price)
+    wiring.broker.require()
+    standing = submit(wiring, wish, wiring.settings.card_purchase_seconds)
+    if standing.status is State.RESERVED:
+        return standing
+    step = STEPS.get(standing.status)
+    try:
+        if step is None:
+            raise HoldExpired(f"the reservation is {standing.status.value}")
+        _check_price(standing.reservation.price, price)
+        return step(wiring, standing, card)
+    except PurchaseUndecided:
+        raise
+    except MatchdayError:
+        _give_back(wiring, wish, standing)
+        raise
+
+
+def _check_price(right: Decimal, offered: Decimal) -> None:
+    if right != offered:
+        raise PriceMismatch(f"a ticket of this category costs {right}")
+
+
+def _pay(wiring: Wiring, standing: Standing, card: Card) -> Standing:
+    charge = wiring.cashier.charge(standing.reservation, card)
+    outcome = _keep(wiring, charge).outcome
+    if outcome is Outcome.REFUSED:
+        raise HoldExpired("the hold ended before the payment came; the money goes back by itself")
+    if outcome is Outcome.ASKING:
+        raise PurchaseUndecided("the payment came late; the federation's log is asked once more")
+    return handlers.get(wiring.site, standing.reservation.id)
+
+
+def _keep(wiring: Wiring, charge: Charge) -> Charge:
+    try:
+        return paying.paid(wiring.site, wiring.settings, charge)
+    except DependencyUnavailable as error:
+        # The money is taken; payments tells of it again until we have heard.
+        raise PurchaseUndecided("the card is charged, the tickets are on their way") from error
+
+
+def _undecided(wiring: Wiring, standing: Standing, _card: Card) -> Standing:
+    if _is_paid(wiring, standing):
+        raise PurchaseUndecided("the payment came late; the federation's log is asked once more")
+    raise BrokerUnavailable("the federation's log has not decided in time; the tickets were given back")
+
+
+def _lost(_wiring: Wiring, _standing: Standing, _card: Card) -> Standing:
+    raise TemporarilyUnavailable("another site was first")
+
+
+STEPS: dict[State, Callable[[Wiring, Standing, Card], Standing]] = {
+    State.HELD: _pay,
+    State.SUBMITTED: _undecided,
+    State.LOST: _lost,
+}
+
+
+def _give_back(wiring: Wiring, wish: Submit, standing: Standing) -> None:
+    """Ends the hold and lets the key be used again."""
+    if not _is_paid(wiring, standing):
+        handlers.give_back(wiring.site, standing.reservation.id, wish.key_scope, wish.key)
+
+
+def _is_paid(wiring: Wiring, standing: Standing) -> bool:
+    with wiring.site.database.transaction() as connection:
+        return store.standing_charge(connection, standing.reservation.id) is not None

@@ -5,6 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url, text
 
+import payments.tables
 import reservations.tables
 import shop.inventory.tables
 import users.tables

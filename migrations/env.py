@@ -10,7 +10,12 @@ import reservations.tables
 import shop.inventory.tables
 import users.tables
 
-METADATA = [shop.inventory.tables.metadata, reservations.tables.metadata, users.tables.metadata]
+METADATA = [
+    payments.tables.metadata,
+    shop.inventory.tables.metadata,
+    reservations.tables.metadata,
+    users.tables.metadata,
+]
 SCHEMAS = [metadata.schema for metadata in METADATA]
 # A migration that cannot have a table's lock soon gives up, rather than let everybody wait behind it.
 LOCK_TIMEOUT = "5s"

@@ -9,6 +9,7 @@ from payments.handlers import Site
 from payments.reservations import Reservations
 from payments.routes import Wiring
 from payments.settings import PaymentsSettings
+from security.engine.gate import RedisGate
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -41,6 +42,7 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
     events = EventReader(
         settings.stripe_webhook_secret.get_secret_value(), settings.stripe_webhook_age_seconds, settings.client_id
     )
+    gate = RedisGate("payments", settings).start()
     app = create_http_app(
         "payments",
         "Takes money for what is held, by Stripe, gives it back, and keeps the books.",
@@ -48,7 +50,9 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
         routes=[routes.routes, routes.stripe, routes.admin, routes.internal],
         wiring=Wiring(site, events),
         readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},
+        gate=gate,
     )
     app.on_end(reservations.close)
+    app.on_end(gate.close)
     app.on_end(database.close)
     return app

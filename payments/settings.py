@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from shared.settings import CommonSettings, DatabaseSettings, HttpSettings, IdentitySettings, ServiceUrl, Settings
+from security.engine.settings import GateSettings
+from shared.settings import CommonSettings, DatabaseSettings, IdentitySettings, ServiceUrl, Settings
 
 
 def _stripe_key(value: SecretStr) -> SecretStr:
@@ -39,7 +40,7 @@ class SiteSettings(CommonSettings, DatabaseSettings, StripeSettings):
     reservations_url: ServiceUrl = Field("http://127.0.0.1:3020", description="Address of the service reservations.")
 
 
-class PaymentsSettings(SiteSettings, HttpSettings, IdentitySettings):
+class PaymentsSettings(SiteSettings, GateSettings, IdentitySettings):
     """The HTTP service."""
 
     stripe_webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(

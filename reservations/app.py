@@ -10,6 +10,7 @@ from reservations.settings import ReservationsSettings
 from reservations.submitter import Submitter
 from reservations.waiting import Waiting
 from reservations.wiring import Wiring
+from security.engine.gate import RedisGate
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -41,6 +42,7 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
     parts = [routes.routes, routes.tickets, routes.gate, routes.internal]
     if settings.card_purchases == "on":
         parts.append(routes.cards)
+    gate = RedisGate("reservations", settings).start()
     app = create_http_app(
         "reservations",
         "Holds tickets of one federation-wide inventory and follows the log's verdict on each hold.",
@@ -49,9 +51,11 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         wiring=wiring,
         readiness={"postgresql": database.ping, "kafka": wiring.broker.check},
         accounts=accounts,
+        gate=gate,
     )
     app.on_stop(wiring.waiting.end_all)
     app.on_stop(accounts.stop)
     app.on_end(wiring.cashier.close)
+    app.on_end(gate.close)
     app.on_end(database.close)
     return app

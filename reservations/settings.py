@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from reservations.tickets.codes import TicketCodes, read_seeds
-from shared.settings import CommonSettings, HttpSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
+from security.engine.settings import GateSettings
+from shared.settings import CommonSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
 from shop.inventory.settings import InventorySettings
 
 
@@ -48,7 +49,7 @@ class PaymentsSettings(Settings):
     payments_url: ServiceUrl = Field("http://127.0.0.1:3040", description="Address of the service payments.")
 
 
-class ReservationsSettings(HoldSettings, HttpSettings, IdentitySettings, TicketSettings, PaymentsSettings):
+class ReservationsSettings(HoldSettings, GateSettings, IdentitySettings, TicketSettings, PaymentsSettings):
     """The HTTP service."""
 
     token_secret: SecretStr = Field(min_length=16, description="Signs guests' access tokens; 16 characters or more.")

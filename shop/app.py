@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from security.engine.gate import RedisGate
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
 from shop import handlers, routes
@@ -24,6 +25,7 @@ def create_app(settings: ShopSettings) -> HttpApp:
         pause_seconds=settings.sse_pause_seconds,
         heartbeat_seconds=settings.sse_heartbeat_seconds,
     )
+    gate = RedisGate("shop", settings).start()
     app = create_http_app(
         "shop",
         "Matches of the tournament, their prices, and what is left of them.",
@@ -32,9 +34,11 @@ def create_app(settings: ShopSettings) -> HttpApp:
         wiring=Wiring(database, federation, snapshots, stream, settings.currency),
         readiness={"postgresql": database.ping},
         details=lambda: {"viewers": stream.viewers},
+        gate=gate,
     )
     app.on_stop(stream.stop)
     app.on_end(stream.join)
+    app.on_end(gate.close)
     app.on_end(database.close)
     stream.start()
     return app

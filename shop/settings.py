@@ -2,11 +2,11 @@
 
 from pydantic import Field, model_validator
 
-from shared.settings import HttpSettings
+from security.engine.settings import GateSettings
 from shop.inventory.settings import InventorySettings
 
 
-class ShopSettings(InventorySettings, HttpSettings):
+class ShopSettings(InventorySettings, GateSettings):
     """The HTTP service."""
 
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")

@@ -3,6 +3,7 @@
 import threading
 from functools import partial
 
+from security.engine.gate import RedisGate
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
 from shared.kafka.reader import LogReader
@@ -18,6 +19,7 @@ def create_app(settings: ConsumerSettings) -> HttpApp:
     federation = settings.federation()
     consumer = Consumer(database, federation, settings)
     operations = Operations(database, federation, partial(LogReader, settings, federation.topic), threading.Lock())
+    gate = RedisGate("shop_consumer", settings).start()
     app = create_http_app(
         "shop_consumer",
         "Keeps the counters of every pool as the federation's log says.",
@@ -26,8 +28,10 @@ def create_app(settings: ConsumerSettings) -> HttpApp:
         wiring=operations,
         readiness={"postgresql": database.ping, "kafka": consumer.check},
         details=lambda: {"state": consumer.state, "partitions": consumer.lag()},
+        gate=gate,
     )
     app.on_stop(consumer.stop)
+    app.on_end(gate.close)
     app.on_end(database.close)
     consumer.start()
     return app

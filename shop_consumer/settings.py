@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from shared.settings import HttpSettings
+from security.engine.settings import GateSettings
 from shop.inventory.settings import InventorySettings
 
 
-class ConsumerSettings(InventorySettings, HttpSettings):
+class ConsumerSettings(InventorySettings, GateSettings):
     """The consumer and its HTTP side."""
 
     consumer_member: str = Field(

@@ -7,6 +7,7 @@ with open_service(database_url) as service:
 """
 
 import contextlib
+import json
 import secrets
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from reservations.settings import ReservationsSettings
 from shared.http import HttpApp
 from shared.settings import load
 from tests.contract.door import NOWHERE, fill
+from tests.no_redis import NO_REDIS
 
 FACTS = {
     "pools": "SELECT * FROM shop.pools ORDER BY match_number, category",
@@ -63,17 +65,18 @@ class Service:
         *,
         key: str | None = None,
         wait: float | None = None,
+        token: str | None = None,
     ) -> TestResponse:
-        """A buyer's request; a new buyer unless `email` says who."""
-        body = {
+        """A buyer's request; a new buyer unless `email` says who, or `token`, which signs an account in."""
+        body: dict[str, Any] = {
             "matchNumber": match,
             "category": category,
             "quantity": quantity,
-            "email": email or f"{uuid.uuid4()}@example.org",
+            **({"email": email or f"{uuid.uuid4()}@example.org"} if email or not token else {}),
         }
         headers = {"Idempotency-Key": key} if key else {}
         path = "/api/reservations" + (f"?wait={wait:g}" if wait is not None else "")
-        return self.call("POST", path, json=body, headers=headers)
+        return self.call("POST", path, json=body, headers=headers, token=token)
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         return self.sql.execute(query.encode(), values).fetchall()
@@ -95,6 +98,35 @@ class Service:
                 " WHERE match_number = %(match)s AND category = %(category)s".encode(),
                 {"value": value, "match": match, "category": category},
             )
+
+    def judge(self, reservation_id: str, verdict: str = "held") -> None:
+        """The log's verdict on a reservation, as the consumer would write it: `held` or `lost`."""
+        values = {"id": reservation_id, "verdict": verdict}
+        held = verdict == "held"
+        self.sql.execute(
+            'UPDATE shop.sales s SET state = %(verdict)s, log_state = %(verdict)s, partition = 0, "offset" = 0,'
+            f" log_held = {'s.quantity' if held else '0'}, born_ms = extract(epoch FROM now()) * 1000"
+            " FROM reservations.reservations r WHERE r.sale_id = s.sale_id AND r.id = %(id)s".encode(),
+            values,
+        )
+        moved = "log_held = log_held + r.quantity" if held else "held = held - r.quantity"
+        self.sql.execute(
+            f"UPDATE shop.pools p SET {moved} FROM reservations.reservations r WHERE r.id = %(id)s"
+            " AND (p.match_number, p.category) = (r.match_number, r.category)".encode(),
+            values,
+        )
+
+    def sold(self, match: int = 1, category: int = 1, quantity: int = 1, **options: Any) -> dict[str, Any]:
+        """A reservation that is held and confirmed, as its buyer got it."""
+        made: dict[str, Any] = self.buy(match, category, quantity, **options).get_json()
+        self.judge(made["id"])
+        answer = self.call("POST", f"/internal/reservations/{made['id']}/confirm", token=self.service_token)
+        assert answer.get_json()["status"] == "reserved", answer.text
+        return made
+
+    def told(self) -> list[str]:
+        """What the outbox says to the other sites, in order."""
+        return [json.loads(message["value"])["meta"]["action"] for message in self.facts()["outbox"]]
 
     def clear(self) -> None:
         """As if nobody had ever asked for anything."""
@@ -124,6 +156,7 @@ def open_service(database_url: str, **more: str) -> Iterator[Service]:
         "SERVICE_TOKEN": secrets.token_urlsafe(32),
         "TOKEN_SECRET": secrets.token_urlsafe(32),
         "TICKET_KEYS": secrets.token_urlsafe(32),
+        **NO_REDIS,
         **more,
     }
     with _open(load(ReservationsSettings, given)) as service:

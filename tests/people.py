@@ -30,6 +30,7 @@ from shared.database import Database
 from shared.http import HttpApp
 from shared.settings import load
 from tests.contract.door import NOWHERE
+from tests.no_redis import NO_REDIS
 from users import letters
 from users.app import create_app
 from users.keys import KeyRing
@@ -182,6 +183,7 @@ def settings_of(database_url: str, **more: str) -> dict[str, str]:
         "SERVICE_TOKEN": secrets.token_urlsafe(32),
         "USERS_SECRET": secrets.token_urlsafe(32),
         "SMTP_URL": f"smtp://{NOWHERE}",
+        **NO_REDIS,
         **QUICK,
         **more,
     }

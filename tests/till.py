@@ -37,6 +37,7 @@ from shared.database import Database
 from shared.delivery import Courier
 from shared.settings import load
 from tests.eventually import eventually
+from tests.no_redis import NO_REDIS
 from tests.reservations_twin import Reservation, Twin, reservations_twin
 from tests.standin import PUBLISHABLE_KEY, SECRET_KEY, WEBHOOK_SECRET, StandinProcess, standin
 
@@ -195,6 +196,7 @@ def open_till(database_url: str, directory: Path, **more: str) -> Iterator[Till]
             "STRIPE_RETRIES": "0",
             "PAYMENT_GRACE_SECONDS": "0",
             "RECONCILE_SECONDS": "0.001",
+            **NO_REDIS,
             **more,
         }
         with _serve(twin, stripe, given) as till:

@@ -1,5 +1,6 @@
 """Wiring of the HTTP service."""
 
+from security.engine.gate import RedisGate
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -24,6 +25,7 @@ def create_app(settings: UsersSettings, clock: Clock | None = None) -> HttpApp:
     accounts = JwksAccounts(
         keys.jwks, settings.token_issuer, settings.jwks_refresh_seconds, lambda: clock.now().timestamp()
     )
+    gate = RedisGate("users", settings).start()
     app = create_http_app(
         "users",
         "Accounts, sessions, roles, and the keys that access tokens are verified by.",
@@ -32,8 +34,10 @@ def create_app(settings: UsersSettings, clock: Clock | None = None) -> HttpApp:
         wiring=Wiring(site, Cookies(settings)),
         readiness={"postgresql": database.ping},
         accounts=accounts,
+        gate=gate,
     )
     accounts.start()
     app.on_stop(accounts.stop)
+    app.on_end(gate.close)
     app.on_end(database.close)
     return app

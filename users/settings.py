@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from shared.settings import CommonSettings, DatabaseSettings, HttpSettings, IdentitySettings, MailSettings, ServiceUrl
+from security.engine.settings import GateSettings
+from shared.settings import CommonSettings, DatabaseSettings, IdentitySettings, MailSettings, ServiceUrl
 
 
 class KeySettings(CommonSettings, DatabaseSettings):
@@ -20,7 +21,7 @@ class KeySettings(CommonSettings, DatabaseSettings):
     )
 
 
-class UsersSettings(KeySettings, IdentitySettings, HttpSettings):
+class UsersSettings(KeySettings, IdentitySettings, GateSettings):
     """The HTTP service."""
 
     cookies_secure: Literal["on", "off"] = Field(

@@ -14,6 +14,7 @@ from shop.inventory.catalogue import apply_match
 from shop.inventory.positions import create_position
 from shop.inventory.settings import InventorySettings
 from tests.example_service import example_settings
+from tests.no_redis import NO_REDIS
 
 S = TypeVar("S", bound=HttpSettings)
 SMALL = Path(__file__).parents[2] / "matchday" / "masterlists" / "small.json"
@@ -47,7 +48,8 @@ class Door:
             "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
             "SERVICE_TOKEN": secrets.token_urlsafe(32),
             "TOKEN_SECRET": secrets.token_urlsafe(32),
-        "TICKET_KEYS": secrets.token_urlsafe(32),
+            "TICKET_KEYS": secrets.token_urlsafe(32),
+            **NO_REDIS,
             **more,
         }
         self.app = create_app(load(settings, given))

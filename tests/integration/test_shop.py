@@ -24,6 +24,7 @@ from shop.inventory.catalogue import apply_match
 from shop.inventory.positions import create_position
 from shop.settings import ShopSettings
 from tests.eventually import eventually
+from tests.no_redis import NO_REDIS
 
 SMALL = Path(__file__).parents[2] / "matchday" / "masterlists" / "small.json"
 TOPIC = "sales"
@@ -69,6 +70,7 @@ def settings(database_url: str) -> ShopSettings:
             "SERVICE_TOKEN": secrets.token_urlsafe(32),
             "SNAPSHOT_SECONDS": "0.02",
             "DATABASE_CONNECT_SECONDS": "2",
+            **NO_REDIS,
         },
     )
 

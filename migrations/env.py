@@ -7,6 +7,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 import payments.tables
 import reservations.tables
+import security.tables
 import shop.inventory.tables
 import users.tables
 
@@ -14,6 +15,7 @@ METADATA = [
     payments.tables.metadata,
     shop.inventory.tables.metadata,
     reservations.tables.metadata,
+    security.tables.metadata,
     users.tables.metadata,
 ]
 SCHEMAS = [metadata.schema for metadata in METADATA]

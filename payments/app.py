@@ -13,6 +13,7 @@ from security.engine.gate import RedisGate
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
+from shared.http.identity import JwksAccounts
 
 STRIPE_ASKED_SECONDS = 15.0
 
@@ -42,6 +43,7 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
     events = EventReader(
         settings.stripe_webhook_secret.get_secret_value(), settings.stripe_webhook_age_seconds, settings.client_id
     )
+    accounts = JwksAccounts.of(settings)
     gate = RedisGate("payments", settings).start()
     app = create_http_app(
         "payments",
@@ -50,8 +52,10 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
         routes=[routes.routes, routes.stripe, routes.admin, routes.internal],
         wiring=Wiring(site, events),
         readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},
+        accounts=accounts,
         gate=gate,
     )
+    app.on_stop(accounts.stop)
     app.on_end(reservations.close)
     app.on_end(gate.close)
     app.on_end(database.close)

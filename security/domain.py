@@ -10,9 +10,16 @@ from shared.errors import Conflict
 SAFE = ("GET", "HEAD", "OPTIONS")
 # As the routes themselves declare it, for a proxy that asks about a path; the first that fits counts.
 CLASSES: tuple[tuple[str, str, str], ...] = (
-    ("", r"/(?:health/|metrics|docs|openapi\.json).*", "read"),
-    ("", r"/internal/.*", "internal"),
-    ("POST", r"/api/reservations?", "hold"),
+    ("", r"/internal/.*|/api/security/check", "internal"),
+    ("GET", r"/api/security/challenge", "challenge"),
+    ("POST", r"/api/refused/[^/]+/replay", "internal"),
+    ("POST", r"/api/reservations", "hold"),
+    ("POST", r"/api/reservation|/api/payments", "pay"),
+    ("POST", r"/api/payments/webhook", "webhook"),
+    ("POST", r"/api/tickets/(?:verify|admissions)", "gate"),
+    ("POST", r"/api/users/signup", "sign_up"),
+    ("POST", r"/api/users/(?:signin|refresh|email/verify|password/reset|me/password)", "sign_in"),
+    ("POST", r"/api/users/(?:email/verification|password/forgotten)", "mail"),
 )
 
 

@@ -31,14 +31,14 @@ from shared.http.callers import HEADERS_KEY, Question
 log = structlog.get_logger(__name__)
 
 STANDING_KEY = "matchday.standing"
-# How a request of a class ends when somebody guesses: passwords, cards, others' things, tickets, tokens, signatures.
+# How a request of a class ends when somebody guesses: passwords, cards, others' things, tokens, signatures.
 FAILING: dict[str, frozenset[int]] = {
     "read": frozenset({403}),
     "write": frozenset({403}),
     "hold": frozenset({402, 403}),
     "pay": frozenset({402, 403}),
     "sign_in": frozenset({401}),
-    "gate": frozenset({403, 422}),
+    "gate": frozenset({403}),
     "webhook": frozenset({400, 401}),
     "internal": frozenset({401}),
 }

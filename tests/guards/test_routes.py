@@ -1,11 +1,12 @@
-"""Every route of every service: documented with all its errors, bounded, and guarded where it must be.
+"""Every route of every service: documented with all its errors, bounded, limited, checked, and guarded.
 
 A service is found by its `routes.py`, so that a new one cannot be forgotten.
 """
 
 import importlib
 import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shared.http import BodyModel, QueryModel, Routes
+from security.domain import rate_class_of
+from security.engine.settings import GateSettings
+from shared.errors import Blocked
+from shared.http import BodyModel, QueryModel, Question, Routes, create_http_app
 from shared.http.openapi import errors_of
-from shared.http.routes import Endpoint
+from shared.http.routes import Endpoint, Route
+from shared.settings import load
 from tests.contract.door import document_app
+from tests.example_service import SERVICE_TOKEN, example_settings
 
 CHECKOUT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in CHECKOUT.glob("*/routes.py"))
@@ -25,6 +31,7 @@ PROBLEM = "application/problem+json"
 
 
 APPS = {service: document_app(service) for service in SERVICES}
+GATE_SETTINGS = load(GateSettings, {"PORT": "1", "SERVICE_TOKEN": SERVICE_TOKEN, "REDIS_URL": "redis://nowhere/0"})
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def test_there_are_services_to_guard() -> None:
-    assert {"shop", "shop_consumer", "reservations"} <= set(SERVICES)
+    assert {"shop", "shop_consumer", "reservations", "users", "payments", "security"} <= set(SERVICES)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -104,14 +111,132 @@ def test_internal_routes_are_guarded_and_say_so(operation: Operation) -> None:
     assert (response.status_code, response.get_json()["code"]) == (401, "unauthenticated")
 
 
+# Whoever adds a route that anybody may call writes it down here, too. What is for health, metrics and documentation
+# (no limit) is not listed.
+PUBLIC = {
+    "payments": {"POST /api/payments/webhook"},  # Stripe's signature
+    "reservations": {"GET /api/tickets/keys", "POST /api/reservation", "POST /api/reservations"},
+    "security": {"GET /api/security/challenge"},
+    "shop": {
+        "GET /api/availability/stream",
+        "GET /api/matches",
+        "GET /api/matches/{matchNumber}",
+        "GET /api/matches/{matchNumber}/availability",
+    },
+    "shop_consumer": {"GET /api/evidence", "GET /api/refused", "GET /api/verify"},
+    "users": {"GET /.well-known/jwks.json"},
+}
+# Opened by what the body or a cookie bears: a password, or a token that was sent by e-mail.
+BY_CREDENTIAL = {
+    "users": {
+        "POST /api/users/email/verify",
+        "POST /api/users/password/forgotten",
+        "POST /api/users/password/reset",
+        "POST /api/users/refresh",
+        "POST /api/users/signin",
+        "POST /api/users/signout",
+        "POST /api/users/signup",
+    },
+}
+UNLIMITED = {"/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"}
+
+
+def _names(service: str, kind: str) -> set[str]:
+    return {
+        f"{route.method} {route.path}"
+        for route in (endpoint.route for endpoint in APPS[service].endpoints)
+        if route.access.kind == kind and not route.internal and route.limit != "none"
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_route_is_for_somebody_known_or_declared_public_here(service: str) -> None:
+    assert _names(service, "public") == PUBLIC.get(service, set())
+    assert _names(service, "credential") == BY_CREDENTIAL.get(service, set())
+
+
 @every_operation
-def test_what_changes_something_is_for_somebody_known_or_makes_something_new(operation: Operation) -> None:
+def test_who_may_not_call_it_is_turned_away(operation: Operation) -> None:
     route = operation.endpoint.route
-    if route.method in SAFE or route.internal or route.access.kind != "public":
+    if route.access.kind != "signed_in" or route.internal:
+        return
+    response = APPS[operation.service].test_client().open(_example(route), method=route.method)
+    assert (response.status_code, response.get_json()["code"]) == (401, "unauthenticated")
+
+
+@every_operation
+def test_it_is_limited_unless_it_is_for_health_or_documentation(operation: Operation) -> None:
+    route = operation.endpoint.route
+    assert (route.limit == "none") == (route.path in UNLIMITED)
+    if route.limit != "none":
+        rates = GATE_SETTINGS.rates()[route.limit]
+        assert rates.address is not None, "an address has a limit in every class"
+        codes = {error.code for error in errors_of(operation.endpoint)}
+        assert {"blocked", "challenge_required", "rate_limited", "dependency_unavailable"} <= codes
+
+
+class ClosedGate:
+    """Lets nobody in, and remembers who asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+
+    def check(self, question: Question) -> Sequence[tuple[str, str]]:
+        self.asked.append(question)
+        raise Blocked("closed")
+
+    def tell(self, question: Question, status: int) -> None:
+        raise AssertionError("nothing was let in")
+
+
+@every_operation
+def test_the_gate_is_asked_before_anything_else(operation: Operation) -> None:
+    route, gate = operation.endpoint.route, ClosedGate()
+    if route.limit == "none":
+        return
+    part = Routes("one")
+    part.routes.append(route)
+    app = create_http_app(operation.service, "", example_settings(), routes=[part], gate=gate)
+    # Neither a token nor a readable body: whatever else is wrong, the gate comes first.
+    response = app.test_client().open(_example(route), method=route.method, data=b"{")
+    assert (response.status_code, response.get_json()["code"]) == (403, "blocked")
+    assert [(asked.route, asked.rate_class) for asked in gate.asked] == [(route.path, route.limit)]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_service_has_a_gate(service: str) -> None:
+    source = inspect.getsource(importlib.import_module(f"{service}.app"))
+    assert f'RedisGate("{service}", settings).start()' in source
+    assert "gate=gate" in source
+    assert "app.on_end(gate.close)" in source or "gate.close," in source
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_whose_routes_ask_for_an_account_can_tell_accounts(service: str) -> None:
+    if any(route.access.kind == "signed_in" for route in (endpoint.route for endpoint in APPS[service].endpoints)):
+        assert "accounts=accounts" in inspect.getsource(importlib.import_module(f"{service}.app"))
+
+
+@every_operation
+def test_a_proxy_that_asks_about_a_path_gets_the_class_that_the_route_has(operation: Operation) -> None:
+    route = operation.endpoint.route
+    if route.limit != "none":
+        assert rate_class_of(route.method, _example(route)) == route.limit
+
+
+def _example(route: Route) -> str:
+    """A path that the route fits."""
+    return re.sub(r"\{\w+\}", "7", route.path)
+
+
+@every_operation
+def test_what_anybody_can_make_takes_an_idempotency_key(operation: Operation) -> None:
+    route = operation.endpoint.route
+    if route.access.kind != "public" or route.internal or route.method in SAFE or route.limit == "webhook":
         return
     assert route.method == "POST", "anybody may only make something new"
     names = {parameter["name"] for parameter in operation.written.get("parameters", ())}
-    assert "Idempotency-Key" in names, "what anybody can make takes an idempotency key"
+    assert "Idempotency-Key" in names
 
 
 @every_operation

@@ -150,6 +150,38 @@ def _print_answer(path: str, method: str = "GET") -> None:
         sys.exit(1)
 
 
+@main.group()
+def users() -> None:
+    """Give roles to accounts, and take them away."""
+
+
+ROLES = click.Choice(["gate", "partner", "admin"])
+
+
+@users.command()
+@click.argument("email")
+@click.argument("role", type=ROLES)
+def grant(email: str, role: str) -> None:
+    """Give ROLE to the account that has verified EMAIL. Its next access token says so."""
+    _change_role(email, role, granted=True)
+
+
+@users.command()
+@click.argument("email")
+@click.argument("role", type=ROLES)
+def revoke(email: str, role: str) -> None:
+    """Take ROLE away again. Access tokens that were given out say the old roles for some minutes."""
+    _change_role(email, role, granted=False)
+
+
+def _change_role(email: str, role: str, *, granted: bool) -> None:
+    body = {"email": email, "role": role, "granted": granted}
+    answer = ask_process(_site(), "users", "/internal/accounts/roles", "POST", body)
+    if answer.status >= 400:
+        raise RunnerError(str((answer.body or {}).get("detail") or f"users answers {answer.status}"))
+    click.echo(f"{answer.body['email']} is now {', '.join(answer.body['roles'])}")
+
+
 @main.command()
 @click.argument("name")
 @click.option("-n", "--lines", default=100, show_default=True, help="How many of the last lines.")

@@ -18,14 +18,23 @@ class Answer:
 
 
 def ask(
-    address: str, path: str, *, method: str = "GET", token: str | None = None, seconds: float = ASK_SECONDS
+    address: str,
+    path: str,
+    *,
+    method: str = "GET",
+    token: str | None = None,
+    body: Any = None,
+    seconds: float = ASK_SECONDS,
 ) -> Answer | None:
-    """One request to `host:port`; None when nobody answers there within `seconds`."""
+    """One request to `host:port`, with a JSON body if any; None when nobody answers there within `seconds`."""
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
-        connection.request(method, path, headers=headers)
+        if body is None:
+            connection.request(method, path, headers=headers)
+        else:
+            connection.request(method, path, json.dumps(body), headers | {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return Answer(answer.status, _json(answer.read(BODY_BYTES_MAX)))
     except (OSError, http.client.HTTPException):

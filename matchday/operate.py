@@ -111,7 +111,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"the consumer is {status['lag']['records']} records behind the log"
 
 
-def ask_process(site: Site, name: str, path: str, method: str = "GET") -> Answer:
+def ask_process(site: Site, name: str, path: str, method: str = "GET", body: Any = None) -> Answer:
     """Ask a process of the running site, as the operator (with the service token)."""
     document = read_document(site)
     if document is None:
@@ -120,7 +120,7 @@ def ask_process(site: Site, name: str, path: str, method: str = "GET") -> Answer
     if address is None:
         raise RunnerError(f"site {site.name} has no process {name} that answers")
     token = site.service_token_file.read_text("utf-8").strip()
-    answer = ask(address, path, method=method, token=token, seconds=SLOW_ANSWER_SECONDS)
+    answer = ask(address, path, method=method, token=token, body=body, seconds=SLOW_ANSWER_SECONDS)
     if answer is None:
         raise RunnerError(f"{name} does not answer on {address}: see `matchday status`")
     return answer

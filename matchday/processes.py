@@ -42,15 +42,24 @@ class ProcessSpec:
 PROCESSES = (
     ProcessSpec("shop", "shop", 3000),
     ProcessSpec("shop-consumer", "shop_consumer", 3010),
+    ProcessSpec("users", "users", 3030, "USERS_URL"),
+    ProcessSpec("users-worker", "users.worker"),
     ProcessSpec("reservations", "reservations", 3020, "RESERVATIONS_URL"),
     ProcessSpec("reservations-relay", "reservations.relay"),
     ProcessSpec("reservations-worker", "reservations.worker"),
 )
-
-
 # What stands in development for a server of others; not started when the operator gives the address of a real one.
 # It takes another port when its own is in use.
-STAND_INS: tuple[ProcessSpec, ...] = ()
+STAND_INS: tuple[ProcessSpec, ...] = (
+    ProcessSpec(
+        "mailbox",
+        "matchday.mailbox",
+        18025,
+        "SMTP_URL",
+        "smtp://{host}:{MAILBOX_SMTP_PORT}",
+        further_ports=(("MAILBOX_SMTP_PORT", 11025),),
+    ),
+)
 
 
 def present(given: Mapping[str, str]) -> list[ProcessSpec]:

@@ -17,6 +17,7 @@ from matchday.processes import PROCESSES
 from matchday.runner import SERVER_PORTS
 from matchday.site import PORT_OFFSET_MAX, SECRETS
 from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
+from security.engine.settings import GateSettings
 from shared.settings import (
     CommonSettings,
     DatabaseSettings,
@@ -29,10 +30,13 @@ from shared.settings import (
 from shop.inventory.settings import InventorySettings
 from shop.settings import ShopSettings
 from shop_consumer.settings import ConsumerSettings
+from users.settings import KeySettings, UsersSettings, UsersWorkerSettings
 
 SETTINGS_OF: Mapping[str, type[Settings]] = {
     "shop": ShopSettings,
     "shop-consumer": ConsumerSettings,
+    "users": UsersSettings,
+    "users-worker": UsersWorkerSettings,
     "reservations": ReservationsSettings,
     "reservations-relay": InventorySettings,
     "reservations-worker": WorkerSettings,
@@ -50,6 +54,10 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (HttpSettings, "HTTP", "Of each process that answers HTTP."),
     (IdentitySettings, "Who is signed in", ""),
     (MailSettings, "Mail", ""),
+    (GateSettings, "The gate", "Of each process that answers HTTP: what every request is asked about first."),
+    (KeySettings, "Keys of accounts", "`USERS_SECRET` must be the same in `users` and its worker."),
+    (UsersSettings, "Accounts", ""),
+    (UsersWorkerSettings, "The accounts' worker", ""),
     (ShopSettings, "The shop", ""),
     (ConsumerSettings, "The consumer", ""),
     (HoldSettings, "Holds of this site's buyers", "`HOLD_SECONDS` must be below `LOG_HOLD_SECONDS`."),
@@ -59,9 +67,23 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (WorkerSettings, "The reservations' worker", ""),
 )
 # The code says the form where a meaning is wanted.
-MEANINGS = {"DATABASE_URL": "The site's database.", "KAFKA_BOOTSTRAP_SERVERS": "Some of the cluster's brokers."}
-SERVERS = {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_URL"}
-MADE_BY_UP = {*SERVERS, "HOST", "PORT", "USERS_URL", "PAYMENTS_URL", *SECRETS}
+MEANINGS = {
+    "DATABASE_URL": "The site's database.",
+    "KAFKA_BOOTSTRAP_SERVERS": "Some of the cluster's brokers.",
+    "REDIS_URL": "The site's Redis: rate limits, lists, challenges.",
+}
+SERVERS = {"DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_URL"}
+MADE_BY_UP = {
+    *SERVERS,
+    "HOST",
+    "PORT",
+    "USERS_URL",
+    "RESERVATIONS_URL",
+    "PAYMENTS_URL",
+    "PUBLIC_URL",
+    "COOKIES_SECURE",
+    *SECRETS,
+}
 NO_ONE_TAKES_THIS = "!"
 
 
@@ -99,8 +121,21 @@ RUNNER = (
         "REDIS_URL",
         "`redis://host:port/number`",
         f"own Valkey, port {SERVER_PORTS['valkey']} + `PORT_OFFSET`",
-        "A Redis of yours; none is started. Handed to all processes; none of them reads it yet.",
+        "A Redis of yours; none is started.",
     ),
+    ByHand(
+        "SMTP_URL",
+        "as below",
+        "own mailbox, port 11025 + `PORT_OFFSET`",
+        "A mail server of yours; no mailbox is started, and mail leaves this machine.",
+    ),
+    ByHand(
+        "MAILBOX_SMTP_PORT",
+        "port",
+        "11025 + `PORT_OFFSET`; `up` gives it",
+        "Where the mailbox takes mail. Its page is on 18025 + `PORT_OFFSET`.",
+    ),
+    ByHand("MAILBOX_DIRECTORY", "path of a folder", "`mail` in the site's folder", "Where the mailbox keeps mail."),
     ByHand(
         "MASTERLIST",
         "path of a JSON file, or `world-cup-2022` or `small`",

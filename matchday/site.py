@@ -19,8 +19,14 @@ from matchday.run import start_time
 
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 PORT_OFFSET_MAX = 40_000
+PAGES_PORT = 9000
 # A new one is 32 random bytes in base64url, which is what a signing key is made of, too.
-SECRETS = {"SERVICE_TOKEN": "service-token", "TOKEN_SECRET": "token-secret", "TICKET_KEYS": "ticket-keys"}
+SECRETS = {
+    "SERVICE_TOKEN": "service-token",
+    "TOKEN_SECRET": "token-secret",
+    "TICKET_KEYS": "ticket-keys",
+    "USERS_SECRET": "users-secret",
+}
 NOT_FOR_CHILDREN = (
     "MAKEFLAGS",
     "MFLAGS",
@@ -88,7 +94,15 @@ class Site:
         kept = {name: value for name, value in self.given.items() if name not in NOT_FOR_CHILDREN}
         client_id = kept.get("CLIENT_ID") or self.name
         own = {"SITE": self.name, "CLIENT_ID": client_id, "PYTHONUNBUFFERED": "1", **self.secret_files()}
-        return {**kept, **own, **addresses}
+        return {**self._unless_given(), **kept, **own, **addresses}
+
+    def _unless_given(self) -> dict[str, str]:
+        """What suits a machine of one's own: pages without TLS, mail that stays here."""
+        return {
+            "COOKIES_SECURE": "off",
+            "PUBLIC_URL": f"http://127.0.0.1:{PAGES_PORT + self.port_offset}",
+            "MAILBOX_DIRECTORY": str(self.directory / "mail"),
+        }
 
     def secret_files(self) -> dict[str, str]:
         """`NAME_FILE` of each secret; one that the operator has not given is made once and kept."""

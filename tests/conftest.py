@@ -195,6 +195,8 @@ def environment(database_url: str, redis_url: str, kafka: Kafka, topics: Topics)
         "SERVICE_TOKEN": secrets.token_urlsafe(32),
         "TOKEN_SECRET": secrets.token_urlsafe(32),
         "TICKET_KEYS": secrets.token_urlsafe(32),
+        "USERS_SECRET": secrets.token_urlsafe(32),
+        "SMTP_URL": "smtp://127.0.0.1:1",
         "HOST": "127.0.0.1",
     }
 

@@ -32,7 +32,7 @@ def test_a_wrong_port_offset_is_refused(offset: str) -> None:
 def test_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     site = Site("atlas", var=tmp_path)
     files = site.secret_files()
-    assert {"SERVICE_TOKEN_FILE", "TOKEN_SECRET_FILE", "TICKET_KEYS_FILE"} <= set(files)
+    assert {"SERVICE_TOKEN_FILE", "TOKEN_SECRET_FILE", "TICKET_KEYS_FILE", "USERS_SECRET_FILE"} <= set(files)
     contents = [Path(path).read_text() for path in files.values()]
     assert all(len(content) >= 43 for content in contents)
     assert len(set(contents)) == len(files)

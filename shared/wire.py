@@ -29,10 +29,13 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class RawRecord(NamedTuple):
-    """A record as the broker gave it. `timestamp_ms` is the broker's or the sender's, as the topic is set."""
+    """A record as the broker gave it; the client's own records, which have the same names, stand for it as they are.
+
+    `timestamp` is in milliseconds, the broker's or the sender's, as the topic is set.
+    """
 
     offset: int
-    timestamp_ms: int
+    timestamp: int
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -104,27 +107,30 @@ def encode_ticket_message(
     return orjson.dumps({"meta": meta, "body": body})
 
 
-class _Body(NamedTuple):
-    action: Action
-    match_number: int
-    lines: tuple[Line, ...]
-    client_id: str | None
-
-
 def decode(value: bytes | None, headers: Headers, quantity_max: int = QUANTITY_MAX) -> TicketMessage:
     """The message in a record, or `Refused`. Says nothing about the catalogue: that is the counters' matter."""
+    found = dict(reversed(headers))  # of headers with the same name the first counts
+    client = found.get("clientId")
     # Partners send a few hundred different bodies again and again: the small ones are understood once.
-    small = value is not None and len(value) <= REMEMBERED_BYTES_MAX
-    body = _understand_once(value, quantity_max) if small else _understand(value, quantity_max)
-    client_id = header(headers, "clientId")
-    if client_id is None:
-        client_id = body.client_id
-    elif "\x00" in client_id or len(client_id) > CLIENT_ID_MAX:
-        client_id = _client_id(client_id)
-    return TicketMessage(body.action, body.match_number, body.lines, client_id, _sale_id(headers))
+    if value is not None and len(value) <= REMEMBERED_BYTES_MAX and (client is None or len(client) <= CLIENT_ID_MAX):
+        message = _understand_once(value, client, quantity_max)
+    else:
+        message = _understand(value, client, quantity_max)
+    sale = found.get("saleId")
+    if sale is None or (sale_id := _text(sale)) is None or not SALE_ID.fullmatch(sale_id):
+        return message
+    return TicketMessage(message.action, message.match_number, message.lines, message.client_id, sale_id)
 
 
-def _understand(value: bytes | None, quantity_max: int) -> _Body:
+def _text(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _understand(value: bytes | None, client: bytes | None, quantity_max: int) -> TicketMessage:
+    """The message, but for its sale id; `client` is the header clientId."""
     document = _document(value)
     meta, body = document.get("meta"), document.get("body")
     action = _action(meta)
@@ -133,9 +139,9 @@ def _understand(value: bytes | None, quantity_max: int) -> _Body:
     match_number = _match_number(body.get("matchNumber"))
     lines = _lines(body.get("tickets"), quantity_max)
     assert isinstance(meta, dict)  # it has an action
-    places = (meta.get("clientId"), body.get("clientId"), body.get("id"), document.get("clientId"))
+    places = (_text(client), meta.get("clientId"), body.get("clientId"), body.get("id"), document.get("clientId"))
     found = next((str(place) for place in places if type(place) in (str, int) and place != ""), None)
-    return _Body(action, match_number, lines, None if found is None else _client_id(found))
+    return TicketMessage(action, match_number, lines, None if found is None else _client_id(found), None)
 
 
 _understand_once = functools.lru_cache(REMEMBERED_BODIES_MAX)(_understand)
@@ -230,15 +236,4 @@ def _sum(first: Line, second: Line) -> Line:
 
 def header(headers: Headers, name: str) -> str | None:
     """The first header of that name as text, or None when it is absent, empty or not UTF-8."""
-    for key, value in headers:
-        if key == name:
-            try:
-                return value.decode() if value else None
-            except UnicodeDecodeError:
-                return None
-    return None
-
-
-def _sale_id(headers: Headers) -> str | None:
-    found = header(headers, "saleId")
-    return found if found is not None and SALE_ID.fullmatch(found) else None
+    return _text(dict(reversed(headers)).get(name))

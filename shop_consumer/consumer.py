@@ -4,6 +4,7 @@ The position stands in PostgreSQL and moves in the batch's own transaction. Afte
 it, so that nothing is lost and nothing counts twice.
 """
 
+import dataclasses
 import os
 import threading
 import time
@@ -14,12 +15,12 @@ import structlog
 from shared import metrics
 from shared.database import Database
 from shared.errors import BrokerUnavailable, DependencyUnavailable
-from shared.kafka.consumer import Batch, GroupConsumer
+from shared.kafka.consumer import GroupConsumer
 from shared.kafka.reader import LogReader
-from shop.inventory.apply import Applied, Federation, UnknownCatalogue, apply_batch
-from shop.inventory.apply import Batch as LogBatch
+from shop.inventory.apply import Applied, Batch, Federation, UnknownCatalogue, apply_batch
 from shop.inventory.positions import StalePosition, create_position, read_position
 from shop_consumer.masterlist import MasterlistFollower
+from shop_consumer.read_ahead import ReadAhead
 from shop_consumer.settings import ConsumerSettings
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class Consumer(threading.Thread):
             f"{settings.client_id}-{settings.consumer_member}",
             self._positions,
         )
+        self._read_ahead = ReadAhead(self._source, federation, settings.consumer_batch_max, POLL_MS)
         self._stopping = threading.Event()
         self._clocks: dict[int, int | None] = {}
         self._told_at = 0.0
@@ -59,6 +61,7 @@ class Consumer(threading.Thread):
     def run(self) -> None:
         try:
             self._retrying(self._consume)
+            self._read_ahead.close()
             self._source.close()
         except BaseException:
             log.critical("consumer_failed", exc_info=True)
@@ -72,13 +75,17 @@ class Consumer(threading.Thread):
                 pause = RETRY_SECONDS_MIN
             except StalePosition as error:
                 log.warning("position_moved_by_another", error=str(error))
-                self._source.stop()
+                self._leave()
             except (BrokerUnavailable, DependencyUnavailable) as error:
                 self.state = f"waiting: {error}"
                 log.warning("consumer_waits", error=str(error), seconds=pause)
-                self._source.stop()
+                self._leave()
                 self._stopping.wait(pause)
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+    def _leave(self) -> None:
+        self._read_ahead.forget()
+        self._source.stop()
 
     def _consume(self) -> None:
         self._masterlist.catch_up()
@@ -90,7 +97,7 @@ class Consumer(threading.Thread):
         self._source.start()
         self.state = "waiting: joining the consumer group"
         while not self._stopping.is_set():
-            for batch in self._source.poll(self._settings.consumer_batch_max, POLL_MS):
+            for batch in self._read_ahead.next():
                 self._apply(batch)
             if self._source.has_joined:
                 self.state = "consuming"
@@ -141,8 +148,7 @@ class Consumer(threading.Thread):
             return self._apply_once(batch, catalogue_is_fresh=True)
 
     def _apply_once(self, batch: Batch, *, catalogue_is_fresh: bool) -> Applied:
-        clock_ms = self._clocks.get(batch.partition)
-        work = LogBatch(batch.partition, batch.start, batch.end, batch.records, clock_ms)
+        work = dataclasses.replace(batch, clock_ms=self._clocks.get(batch.partition))
         with self._database.transaction() as connection:
             applied = apply_batch(connection, self._federation, work, catalogue_is_fresh=catalogue_is_fresh)
         self._clocks[batch.partition] = applied.clock_ms

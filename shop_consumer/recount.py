@@ -119,7 +119,7 @@ def _fold_one(state: LogState, federation: Federation, record: LogRecord | Unrea
 
 def _record(federation: Federation, snapshot: _Snapshot, partition: int, raw: RawRecord) -> LogRecord | Unreadable:
     if raw.offset in snapshot.refused.get(partition, ()):
-        return Unreadable(partition, raw.offset, raw.timestamp_ms, SKIPPED)
+        return Unreadable(partition, raw.offset, raw.timestamp, SKIPPED)
     return read_record(partition, raw, federation.quantity_max)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import BrokerUnavailable
 from shared.settings import KafkaSettings
-from shared.wire import RawRecord
 
 T = TypeVar("T")
 REQUEST_MS = 5_000
@@ -72,8 +71,3 @@ async def topic_partitions(consumer: AIOKafkaConsumer, topic: str) -> list[Topic
         await client.force_metadata_update()
         await asyncio.sleep(0.05)
     return [TopicPartition(topic, partition) for partition in sorted(partitions)]
-
-
-def raw_records(records: Sequence[Any]) -> list[RawRecord]:
-    """aiokafka's records as plain tuples."""
-    return [RawRecord(record.offset, record.timestamp, record.key, record.value, record.headers) for record in records]

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError
 
 from shared.errors import BrokerUnavailable
-from shared.kafka.client import FETCH_BYTES_MAX, REQUEST_MS, LoopThread, client_options, raw_records
+from shared.kafka.client import FETCH_BYTES_MAX, REQUEST_MS, LoopThread, client_options
 from shared.kafka.lenient import UNREADABLE, be_lenient
 from shared.settings import KafkaSettings
 from shared.wire import RawRecord
@@ -31,7 +31,7 @@ class Batch:
     partition: int
     start: int
     end: int
-    records: list[RawRecord]
+    records: Sequence[RawRecord]
 
 
 class GroupConsumer:
@@ -135,7 +135,7 @@ class GroupConsumer:
 
     def _batch(self, partition: int, records: Sequence[Any], end: int) -> Batch:
         start, self._next[partition] = self._next[partition], end
-        return Batch(partition, start, end, raw_records(records))
+        return Batch(partition, start, end, records)
 
     def displace(self) -> None:
         """From now on nothing is handed out, until `place`."""

@@ -13,7 +13,6 @@ from shared.kafka.client import (
     REQUEST_MS,
     LoopThread,
     client_options,
-    raw_records,
     topic_partitions,
 )
 from shared.kafka.lenient import UNREADABLE, be_lenient
@@ -118,4 +117,4 @@ class LogReader:
                 raise
             consumer.seek(tp, position)
             return [], position
-        return raw_records(got.get(tp, [])), await consumer.position(tp)
+        return got.get(tp, []), await consumer.position(tp)

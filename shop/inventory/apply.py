@@ -48,7 +48,8 @@ class Federation:
 class Batch:
     """What was read of one partition: all from `start` up to `end` (exclusive); offsets between may have gaps.
 
-    `clock_ms` is the log's clock before it, as far as the caller knows: a right guess saves a round trip.
+    `clock_ms` is the log's clock before it, as far as the caller knows: a right guess saves a round trip. `understood`
+    are the same records after `read_records`, for who reads ahead.
     """
 
     partition: int
@@ -56,6 +57,7 @@ class Batch:
     end: int
     records: Sequence[RawRecord]
     clock_ms: int | None = None
+    understood: Records | None = None
 
 
 @dataclass(slots=True)
@@ -70,9 +72,14 @@ class Applied:
 def read_record(partition: int, raw: RawRecord, quantity_max: int) -> LogRecord | Unreadable:
     """The record, understood or with the reason why not."""
     try:
-        return LogRecord(partition, raw.offset, raw.timestamp_ms, decode(raw.value, raw.headers, quantity_max))
+        return LogRecord(partition, raw.offset, raw.timestamp, decode(raw.value, raw.headers, quantity_max))
     except Refused as reason:
-        return Unreadable(partition, raw.offset, raw.timestamp_ms, reason)
+        return Unreadable(partition, raw.offset, raw.timestamp, reason)
+
+
+def read_records(partition: int, raws: Iterable[RawRecord], quantity_max: int) -> Records:
+    """Each record, understood or with the reason why not."""
+    return [read_record(partition, raw, quantity_max) for raw in raws]
 
 
 def apply_batch(
@@ -84,7 +91,9 @@ def apply_batch(
     refused for its match or category although the catalogue may be old; nothing is changed then.
     """
     partition, hold_ms = batch.partition, federation.hold_ms
-    records = [read_record(partition, raw, federation.quantity_max) for raw in batch.records]
+    records = batch.understood
+    if records is None:
+        records = read_records(partition, batch.records, federation.quantity_max)
     with together(connection):
         locked = lock_position(connection, federation.topic, partition, batch.start)
         asked = ask_state(connection, partition, batch.clock_ms, hold_ms, records)

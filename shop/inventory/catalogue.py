@@ -34,7 +34,7 @@ def apply_masterlist(
     for raw in raw_records:
         try:
             for entry in parse_masterlist(raw.value):
-                apply_match(connection, entry, raw.timestamp_ms)
+                apply_match(connection, entry, raw.timestamp)
         except Refused as reason:
             refused.append((raw, reason))
     keep_refused(connection, topic, partition, refused)

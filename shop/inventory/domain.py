@@ -121,11 +121,11 @@ class Counters:
 
     def log_free(self, clock_ms: int) -> int:
         """What the log's own view says is free at this moment of the log's clock."""
-        return self._capacity_at(clock_ms) - self.log_held - self.log_sold
+        capacities = self.capacities
+        capacity = capacities[0][1] if len(capacities) == 1 else self._capacity_at(clock_ms)
+        return capacity - self.log_held - self.log_sold
 
     def _capacity_at(self, clock_ms: int) -> int:
-        if len(self.capacities) == 1:
-            return self.capacities[0][1]
         counting = [capacity for since, capacity in self.capacities if since <= clock_ms]
         return counting[-1] if counting else self.capacities[0][1]
 

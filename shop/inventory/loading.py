@@ -1,6 +1,6 @@
 """What a fold needs to know: the pools, sales and holds that a batch can touch, read in one round trip."""
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +32,8 @@ def ask_state(connection: Connection, partition: int, clock_ms: int | None, hold
     """Locks and asks for everything that these records, and the clock they move, can touch."""
     messages = [record.message for record in records if isinstance(record, LogRecord)]
     outlived_ms = _last_clock(clock_ms, records) - hold_ms
-    named = {Pool(message.match_number, line.category) for message in messages for line in message.lines}
+    pairs = {(message.match_number, line.category) for message in messages for line in message.lines}
+    named = {Pool(*pair) for pair in pairs}
     names = {(message.client_id or "", message.sale_id) for message in messages if message.sale_id is not None}
     return Asked(
         clock_ms,
@@ -80,9 +81,9 @@ def _is_sane(pool: Pool) -> bool:
 
 def _needs(messages: Iterable[TicketMessage]) -> dict[Pool, int]:
     """How many anonymous tickets of each pool these messages could end."""
-    needs: Counter[Pool] = Counter()
+    needs: defaultdict[tuple[int, int], int] = defaultdict(int)
     for message in messages:
         if message.sale_id is None and message.action is not Action.PENDING:
             for line in message.lines:
-                needs[Pool(message.match_number, line.category)] += line.quantity
-    return {pool: need for pool, need in needs.items() if _is_sane(pool)}
+                needs[message.match_number, line.category] += line.quantity
+    return {pool: need for name, need in needs.items() if _is_sane(pool := Pool(*name))}

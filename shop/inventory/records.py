@@ -31,7 +31,7 @@ def keep_refused(
             "topic": topic,
             "partition": partition,
             "offsets": [raw.offset for raw, _ in refused],
-            "timestamps": [raw.timestamp_ms for raw, _ in refused],
+            "timestamps": [raw.timestamp for raw, _ in refused],
             "keys": [raw.key for raw, _ in refused],
             "values": [raw.value for raw, _ in refused],
             "headers": [dump_headers(raw.headers) for raw, _ in refused],

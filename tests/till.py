@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psycopg
@@ -35,11 +36,13 @@ from payments.worker import Worker
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.delivery import Courier
+from shared.http import identity
 from shared.settings import load
 from tests.eventually import eventually
 from tests.no_redis import NO_REDIS
 from tests.reservations_twin import Reservation, Twin, reservations_twin
 from tests.standin import PUBLISHABLE_KEY, SECRET_KEY, WEBHOOK_SECRET, StandinProcess, standin
+from tests.tokens import Signer
 
 STEPS_MAX = 50
 
@@ -62,6 +65,7 @@ class Till:
     sql: psycopg.Connection[dict[str, Any]]
     settings: PaymentsSettings
     server: BaseWSGIServer
+    signer: Signer
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -196,6 +200,7 @@ def open_till(database_url: str, directory: Path, **more: str) -> Iterator[Till]
             "STRIPE_RETRIES": "0",
             "PAYMENT_GRACE_SECONDS": "0",
             "RECONCILE_SECONDS": "0.001",
+            "RECONCILE_HOURS": "0.02",
             **NO_REDIS,
             **more,
         }
@@ -206,7 +211,9 @@ def open_till(database_url: str, directory: Path, **more: str) -> Iterator[Till]
 @contextlib.contextmanager
 def _serve(twin: Twin, stripe: StandinProcess, given: dict[str, str]) -> Iterator[Till]:
     settings = load(PaymentsSettings, given)
-    app = create_app(settings)
+    signer = Signer()
+    with mock.patch.object(identity, "fetch_from", return_value=signer.jwks):
+        app = create_app(settings)
     server = make_server(settings.host, settings.port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -223,7 +230,7 @@ def _serve(twin: Twin, stripe: StandinProcess, given: dict[str, str]) -> Iterato
         psycopg.connect(settings.database_url, autocommit=True, row_factory=dict_row) as sql,
         httpx.Client(base_url=f"http://127.0.0.1:{settings.port}", timeout=60, trust_env=False) as http,
     ):
-        yield Till(twin, stripe, http, site, Worker(site, worker_settings), courier, sql, settings, server)
+        yield Till(twin, stripe, http, site, Worker(site, worker_settings), courier, sql, settings, server, signer)
     courier.close()
     site.reservations.close()
     server.shutdown()

@@ -1,5 +1,6 @@
 """Paying, over HTTP, on a real PostgreSQL and the real stand-in: nobody is charged twice, or for nothing."""
 
+import hashlib
 import json
 import threading
 import time
@@ -82,9 +83,14 @@ def test_a_payment_is_seen_by_its_buyer(till: Till) -> None:
     assert (seen.status_code, seen.json()) == (200, answer.json())
 
 
-def test_a_page_pays_with_its_cookie(till: Till) -> None:
+def test_a_page_pays_with_its_cookie_and_proves_that_it_is_ours(till: Till) -> None:
     held = till.twin.hold()
+    claims = {**till.signer.claims(), "csrf": hashlib.sha256(b"shown to our pages").hexdigest()}
+    held.token = till.signer.sign(claims)
     cookie = {"Cookie": f"matchday_access={held.token}"}
+    body = {"reservationId": held.id}
+    _is_problem(till.http.post("/api/payments", json=body, headers=cookie), 403, "csrf_failed")
+    cookie["X-CSRF-Token"] = "shown to our pages"
     answer = till.http.post("/api/payments", json={"reservationId": held.id}, headers=cookie)
     assert answer.status_code == 201
     assert till.http.get(answer.headers["Location"], headers=cookie).status_code == 200

@@ -44,6 +44,7 @@ PROCESSES = (
     ProcessSpec("shop-consumer", "shop_consumer", 3010),
     ProcessSpec("users", "users", 3030, "USERS_URL"),
     ProcessSpec("users-worker", "users.worker"),
+    ProcessSpec("security", "security", 3050),
     ProcessSpec("reservations", "reservations", 3020, "RESERVATIONS_URL"),
     ProcessSpec("reservations-relay", "reservations.relay"),
     ProcessSpec("reservations-worker", "reservations.worker"),

@@ -18,6 +18,7 @@ from matchday.runner import SERVER_PORTS
 from matchday.site import PORT_OFFSET_MAX, SECRETS
 from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
 from security.engine.settings import GateSettings
+from security.settings import SecuritySettings
 from shared.settings import (
     CommonSettings,
     DatabaseSettings,
@@ -37,6 +38,7 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "shop-consumer": ConsumerSettings,
     "users": UsersSettings,
     "users-worker": UsersWorkerSettings,
+    "security": SecuritySettings,
     "reservations": ReservationsSettings,
     "reservations-relay": InventorySettings,
     "reservations-worker": WorkerSettings,
@@ -55,6 +57,7 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (IdentitySettings, "Who is signed in", ""),
     (MailSettings, "Mail", ""),
     (GateSettings, "The gate", "Of each process that answers HTTP: what every request is asked about first."),
+    (SecuritySettings, "Security", ""),
     (KeySettings, "Keys of accounts", "`USERS_SECRET` must be the same in `users` and its worker."),
     (UsersSettings, "Accounts", ""),
     (UsersWorkerSettings, "The accounts' worker", ""),

@@ -5,9 +5,10 @@ from flask import Response, request
 from shared.settings import split_list
 
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id, traceparent"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Challenge-Pass,"
+    " X-Challenge-Solution, X-Request-Id, traceparent"
 )
-EXPOSED_HEADERS = "ETag, Location, Retry-After, X-Request-Id"
+EXPOSED_HEADERS = "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Challenge-Pass, X-Request-Id"
 PREFLIGHT_SECONDS = 600
 
 

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 import reservations.tables
+import security.tables
 import shared.metrics  # noqa: F401 - registers the metrics
 import shop.inventory.tables
 import users.tables
@@ -26,7 +27,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|yml|json|toml|lock|sh))`")
 CODE = re.compile(r"```.*?```", re.DOTALL)
 ARCHITECTURE = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
-FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users")
+FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security")
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")
 
 
@@ -71,7 +72,12 @@ def test_every_metric_is_described() -> None:
 def test_every_table_has_its_owner() -> None:
     known = {
         table.fullname
-        for metadata in (shop.inventory.tables.metadata, reservations.tables.metadata, users.tables.metadata)
+        for metadata in (
+            shop.inventory.tables.metadata,
+            reservations.tables.metadata,
+            security.tables.metadata,
+            users.tables.metadata,
+        )
         for table in metadata.tables.values()
     }
     assert set(re.findall(r"^\| `(\w+\.\w+)` \| `", ARCHITECTURE, re.MULTILINE)) == known

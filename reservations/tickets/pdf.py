@@ -3,7 +3,8 @@
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.resources import as_file, files
+from importlib.metadata import distribution
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import segno
@@ -12,6 +13,8 @@ from fpdf import FPDF
 from reservations.tickets.domain import Fixture, Sheet
 
 FONT = "DejaVu"
+# Letters of most of the world's scripts, as matplotlib carries them; nothing else of it is loaded.
+FONTS = Path(str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf")))
 MARGIN_MM = 20
 WIDTH_MM = 210 - 2 * MARGIN_MM
 QR_MM = 82
@@ -36,9 +39,8 @@ def print_tickets(sheets: Sequence[Sheet], site: str) -> bytes:
     """The tickets as one PDF; `site` is whose they are."""
     first = sheets[0]
     pdf = FPDF(format="A4")
-    with as_file(files(__package__) / "fonts") as fonts:
-        pdf.add_font(FONT, "", fonts / "DejaVuSans.ttf")
-        pdf.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+    pdf.add_font(FONT, "", FONTS / "DejaVuSans.ttf")
+    pdf.add_font(FONT, "B", FONTS / "DejaVuSans-Bold.ttf")
     pdf.set_title(f"{_teams(first.fixture)}, match {first.fixture.match_number}")
     pdf.set_author(site)
     pdf.set_lang("en")

@@ -58,7 +58,7 @@ class GateSettings(HttpSettings):
     )
     rate_read: RatesText = _field("account 20/s 100, guest 50/s 500, address 500/s 5000", "What only reads.")
     rate_write: RatesText = _field("account 2/s 20, guest 5/s 50, address 100/s 1000", "What changes something.")
-    rate_hold: RatesText = _field("account 10/m 10, guest 1/s 20, address 50/s 500", "Holding tickets.")
+    rate_hold: RatesText = _field("account 20/h 10, guest 10/m 20, address 50/s 500", "Holding tickets.")
     rate_pay: RatesText = _field("account 10/m 10, guest 20/m 20, address 20/s 200", "Paying.")
     rate_sign_in: RatesText = _field("account 10/m 10, guest 20/m 20, address 10/s 100", "Signing in.")
     rate_sign_up: RatesText = _field("account 10/h 10, guest 10/m 10, address 2/s 60", "New accounts.")

@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help up down status test explore check format bench install lock clean
+.PHONY: help up down status test explore stripe-contract check format bench install lock clean
 
 help:
 	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
@@ -13,6 +13,7 @@ help:
 	@echo "make status  show processes, health, restarts and lag"
 	@echo "make test    the whole suite on real PostgreSQL, Redis and Kafka; ARGS='-k name' for a part"
 	@echo "make explore the properties and contracts with other examples each time"
+	@echo "make stripe-contract  what payments sends to Stripe, against Stripe's own schema; needs Go"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make bench   benchmarks, results in benchmarks/results"
 
@@ -30,6 +31,9 @@ test: install
 
 explore: install
 	@HYPOTHESIS_PROFILE=explore $(PYTHON) -m pytest tests/unit tests/contract $(ARGS)
+
+stripe-contract: install
+	@$(PYTHON) -m tests.stripe_mock
 
 check: install
 	@$(PYTHON) -m ruff check .

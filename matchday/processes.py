@@ -48,6 +48,8 @@ PROCESSES = (
     ProcessSpec("reservations", "reservations", 3020, "RESERVATIONS_URL"),
     ProcessSpec("reservations-relay", "reservations.relay"),
     ProcessSpec("reservations-worker", "reservations.worker"),
+    ProcessSpec("payments", "payments", 3040, "PAYMENTS_URL"),
+    ProcessSpec("payments-worker", "payments.worker"),
 )
 # What stands in development for a server of others; not started when the operator gives the address of a real one.
 # It takes another port when its own is in use.
@@ -60,6 +62,7 @@ STAND_INS: tuple[ProcessSpec, ...] = (
         "smtp://{host}:{MAILBOX_SMTP_PORT}",
         further_ports=(("MAILBOX_SMTP_PORT", 11025),),
     ),
+    ProcessSpec("stripe-standin", "matchday.stripe_standin", 12111, "STRIPE_API_BASE"),
 )
 
 

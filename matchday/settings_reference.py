@@ -16,6 +16,10 @@ from matchday.broker_setup import DEFAULT_MASTERLIST
 from matchday.processes import PROCESSES
 from matchday.runner import SERVER_PORTS
 from matchday.site import PORT_OFFSET_MAX, SECRETS
+from matchday.stripe_standin.settings import StandinSettings
+from payments.settings import PaymentsSettings as OwnPaymentsSettings
+from payments.settings import SiteSettings, StripeSettings
+from payments.settings import WorkerSettings as PaymentsWorkerSettings
 from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
 from security.engine.settings import GateSettings
 from security.settings import SecuritySettings
@@ -42,7 +46,10 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "reservations": ReservationsSettings,
     "reservations-relay": InventorySettings,
     "reservations-worker": WorkerSettings,
+    "payments": OwnPaymentsSettings,
+    "payments-worker": PaymentsWorkerSettings,
 }
+STAND_IN_SETTINGS: Mapping[str, type[Settings]] = {"stripe-standin": StandinSettings}
 # Each class is a section; a variable stands in the first that has it.
 SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (CommonSettings, "Who we are", ""),
@@ -68,6 +75,17 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (PaymentsSettings, "The way to payments", ""),
     (ReservationsSettings, "Reservations", ""),
     (WorkerSettings, "The reservations' worker", ""),
+    (
+        StripeSettings,
+        "Stripe",
+        "In development a stand-in is Stripe ([stripe-standin.md](stripe-standin.md)). For Stripe itself set"
+        " `STRIPE_API_BASE=https://api.stripe.com`, your `STRIPE_SECRET_KEY`, and the `STRIPE_WEBHOOK_SECRET` of an"
+        " endpoint that leads to `/api/payments/webhook`; the stand-in is then not started.",
+    ),
+    (SiteSettings, "Payments and its worker", ""),
+    (OwnPaymentsSettings, "Payments", ""),
+    (PaymentsWorkerSettings, "The payments' worker", ""),
+    (StandinSettings, "The Stripe stand-in", "Its state; `up` chooses a file in the site's folder."),
 )
 # The code says the form where a meaning is wanted.
 MEANINGS = {
@@ -83,6 +101,8 @@ MADE_BY_UP = {
     "USERS_URL",
     "RESERVATIONS_URL",
     "PAYMENTS_URL",
+    "STRIPE_API_BASE",
+    "STRIPE_STANDIN_FILE",
     "PUBLIC_URL",
     "COOKIES_SECURE",
     *SECRETS,
@@ -137,6 +157,12 @@ RUNNER = (
         "port",
         "11025 + `PORT_OFFSET`; `up` gives it",
         "Where the mailbox takes mail. Its page is on 18025 + `PORT_OFFSET`.",
+    ),
+    ByHand(
+        "STRIPE_API_BASE",
+        "as below",
+        "own stand-in, port 12111 + `PORT_OFFSET`",
+        "`https://api.stripe.com`, with your keys: no stand-in is started, and money moves.",
     ),
     ByHand("MAILBOX_DIRECTORY", "path of a folder", "`mail` in the site's folder", "Where the mailbox keeps mail."),
     ByHand(
@@ -219,7 +245,9 @@ def variables() -> list[tuple[str, str, list[Variable]]]:
 
 def _variable(settings: type[Settings], name: str) -> Variable:
     schema = settings.model_json_schema()["properties"][name]
-    processes = tuple(process for process, used in SETTINGS_OF.items() if name in used.model_fields)
+    processes = tuple(
+        process for process, used in {**SETTINGS_OF, **STAND_IN_SETTINGS}.items() if name in used.model_fields
+    )
     meaning = MEANINGS.get(name.upper(), schema.get("description", ""))
     return Variable(name.upper(), _form(settings, name, schema), _default(name, schema), meaning, processes)
 

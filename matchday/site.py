@@ -26,7 +26,11 @@ SECRETS = {
     "TOKEN_SECRET": "token-secret",
     "TICKET_KEYS": "ticket-keys",
     "USERS_SECRET": "users-secret",
+    "STRIPE_SECRET_KEY": "stripe-secret-key",
+    "STRIPE_WEBHOOK_SECRET": "stripe-webhook-secret",
 }
+# Stripe's own begin like this, and so the stand-in takes ours.
+BEGINNINGS = {"STRIPE_SECRET_KEY": "sk_test_", "STRIPE_WEBHOOK_SECRET": "whsec_"}
 NOT_FOR_CHILDREN = (
     "MAKEFLAGS",
     "MFLAGS",
@@ -97,11 +101,12 @@ class Site:
         return {**self._unless_given(), **kept, **own, **addresses}
 
     def _unless_given(self) -> dict[str, str]:
-        """What suits a machine of one's own: pages without TLS, mail that stays here."""
+        """What suits a machine of one's own: pages without TLS, mail and payments that stay here."""
         return {
             "COOKIES_SECURE": "off",
             "PUBLIC_URL": f"http://127.0.0.1:{PAGES_PORT + self.port_offset}",
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
+            "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }
 
     def secret_files(self) -> dict[str, str]:
@@ -121,8 +126,13 @@ class Site:
         if wanted and not (path.exists() and path.read_text("utf-8") == wanted):
             _write_secret(path, wanted)
         elif not path.exists():
-            _write_secret(path, secrets.token_urlsafe(32))
+            _write_secret(path, _new_secret(name))
         return path
+
+
+def _new_secret(name: str) -> str:
+    beginning = BEGINNINGS.get(name)
+    return secrets.token_urlsafe(32) if beginning is None else beginning + secrets.token_hex(24)
 
 
 def _write_secret(path: Path, value: str) -> None:

@@ -1,6 +1,6 @@
 """The Stripe stand-in as a process of its own, for tests.
 
-with standin(directory, webhook=url) as stripe:
+with standin(directory, payments_url=url) as stripe:
     stripe.api.v1.payment_intents.create({"amount": 1000, "currency": "usd"})   # the official library
     stripe.fault(path="/v1/refunds", status=500, when="after")                  # what goes wrong next
     stripe.hold(); stripe.let_go(order="reversed", copies=2)                    # events
@@ -34,7 +34,7 @@ PUBLISHABLE_KEY = "pk_test_of4the5tests"
 class StandinProcess:
     """The process, and what a test orders from it."""
 
-    def __init__(self, directory: Path, webhook: str = "", **settings: str) -> None:
+    def __init__(self, directory: Path, payments_url: str = "", **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "stripe-standin.log"
@@ -46,7 +46,7 @@ class StandinProcess:
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
             "STRIPE_STANDIN_FILE": str(directory / "stripe.sqlite"),
-            "STRIPE_STANDIN_WEBHOOK": webhook,
+            "PAYMENTS_URL": payments_url,
             "STRIPE_STANDIN_REFUND_SECONDS": "0.2",
             **settings,
         }
@@ -140,10 +140,10 @@ class StandinProcess:
 
 
 @contextlib.contextmanager
-def standin(directory: Path, webhook: str = "", **settings: str) -> Iterator[StandinProcess]:
+def standin(directory: Path, payments_url: str = "", **settings: str) -> Iterator[StandinProcess]:
     """A running stand-in, until the end of the block."""
     directory.mkdir(parents=True, exist_ok=True)
-    process = StandinProcess(directory, webhook, **settings)
+    process = StandinProcess(directory, payments_url, **settings)
     try:
         yield process.start()
     finally:

@@ -183,8 +183,7 @@ class Till:
 def open_till(database_url: str, directory: Path, **more: str) -> Iterator[Till]:
     """The service on a database; `more` are further settings."""
     port = free_port()
-    webhook = f"http://127.0.0.1:{port}/api/payments/webhook"
-    with reservations_twin() as twin, standin(directory, webhook) as stripe:
+    with reservations_twin() as twin, standin(directory, f"http://127.0.0.1:{port}") as stripe:
         given = {
             "HOST": "127.0.0.1",
             "PORT": str(port),

@@ -29,6 +29,7 @@ BODY_BYTES_MAX = 1_000_000
 KEY_LONGEST = 255
 PAGE_MAX = 100
 EXPAND_MAX = 4
+WEBHOOK_PATH = "/api/payments/webhook"
 Operation = Callable[..., Object]
 M = TypeVar("M", bound=BaseModel)
 ID = r"([A-Za-z]+_\w+)"
@@ -74,9 +75,8 @@ class Standin:
         self._base = f"http://{settings.host}:{settings.port}"
         self.store = Store(settings.stripe_standin_file)
         self.faults = Faults()
-        self.webhooks = Webhooks(
-            self.store, settings.stripe_standin_webhook, settings.stripe_webhook_secret.get_secret_value()
-        )
+        webhook = settings.payments_url + WEBHOOK_PATH if settings.payments_url else ""
+        self.webhooks = Webhooks(self.store, webhook, settings.stripe_webhook_secret.get_secret_value())
         self.webhooks.settle = self._settle
         self.webhooks.start()
 

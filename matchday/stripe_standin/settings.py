@@ -30,7 +30,9 @@ class StandinSettings(HttpSettings):
     stripe_webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(
         description="Signs its events; whsec_…."
     )
-    stripe_standin_webhook: str = Field("", max_length=2000, description="Where it posts its events; empty: nowhere.")
+    payments_url: str = Field(
+        "", max_length=2000, description="The service payments, to which it posts its events; empty: nowhere."
+    )
     stripe_standin_file: Path = Field(description="Where it keeps its state.")
     stripe_standin_refund_seconds: float = Field(
         1.0, ge=0, le=3600, description="After this time a refund that is pending, or fails later, is settled."

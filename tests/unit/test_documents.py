@@ -7,6 +7,7 @@ import click
 import pytest
 from prometheus_client import REGISTRY
 
+import payments.tables
 import reservations.tables
 import security.tables
 import shared.metrics  # noqa: F401 - registers the metrics
@@ -27,7 +28,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|yml|json|toml|lock|sh))`")
 CODE = re.compile(r"```.*?```", re.DOTALL)
 ARCHITECTURE = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
-FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security")
+FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security", "payments")
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")
 
 
@@ -75,6 +76,7 @@ def test_every_table_has_its_owner() -> None:
         for metadata in (
             shop.inventory.tables.metadata,
             reservations.tables.metadata,
+            payments.tables.metadata,
             security.tables.metadata,
             users.tables.metadata,
         )

@@ -1,0 +1,241 @@
+"""Refunds: never more than was paid, once each, in the books, and through every failure of Stripe's."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from matchday.servers import Postgres
+from tests.eventually import eventually
+from tests.resources import Databases
+from tests.till import Till, open_till
+
+EARNED = {"stripe": 25_000, "sales": -25_000}
+
+
+@pytest.fixture(scope="module")
+def opened(_postgres: Postgres, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    databases = Databases(_postgres, _template)
+    with open_till(databases.create(), tmp_path_factory.mktemp("till")) as till:
+        yield till
+    databases.drop_all()
+
+
+@pytest.fixture
+def till(opened: Till) -> Iterator[Till]:
+    yield opened
+    opened.stripe.no_faults()
+    opened.stripe.let_go()
+    eventually(opened.stripe.quiet)
+    assert opened.unbalanced() == 0, "the books sum to zero after every test"
+
+
+@pytest.fixture
+def payment(till: Till) -> dict[str, Any]:
+    """A payment whose tickets are sold."""
+    return _paid(till)
+
+
+def _paid(till: Till, method: str = "pm_card_visa") -> dict[str, Any]:
+    made = till.pay(till.twin.hold())
+    till.buyer_pays(made, method)
+    till.settle()
+    assert till.books(made["id"]) == EARNED
+    return made
+
+
+def _refunded_at_stripe(till: Till, payment: dict[str, Any]) -> int:
+    charge = till.stripe.api.v1.charges.retrieve(till.at_stripe(payment).latest_charge)
+    return int(charge.amount_refunded)
+
+
+def test_a_part_goes_back_and_then_the_rest(till: Till, payment: dict[str, Any]) -> None:
+    part = till.refund(payment["id"], amount=10_000, reason="goodwill")
+    assert part.status_code == 201
+    assert (part.json()["amount"], part.json()["status"], part.json()["reason"]) == (10_000, "succeeded", "goodwill")
+    assert till.books(payment["id"]) == {"stripe": 15_000, "sales": -15_000}
+    assert till.refund(payment["id"]).json()["amount"] == 15_000
+    assert till.books(payment["id"]) == {}
+    assert _refunded_at_stripe(till, payment) == 25_000
+
+
+def _amount(amount: int | None) -> dict[str, Any]:
+    return {} if amount is None else {"amount": amount}
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, 1), (None, None), (10_000, 15_001), (24_999, 2)])
+def test_more_than_is_left_does_not_go_back(
+    till: Till, payment: dict[str, Any], first: int | None, then: int | None
+) -> None:
+    given = till.refund(payment["id"], None, **_amount(first)).json()["amount"]
+    answer = till.refund(payment["id"], None, **_amount(then))
+    assert (answer.status_code, answer.json()["code"]) == (409, "refund_too_large")
+    assert answer.json()["left"] == 25_000 - given
+    assert _refunded_at_stripe(till, payment) == given
+
+
+@pytest.mark.parametrize("amount", [0, -1, 1.5, "1", 10**10])
+def test_an_amount_that_is_none_is_refused(till: Till, payment: dict[str, Any], amount: object) -> None:
+    answer = till.refund(payment["id"], amount=amount)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert till.refunds(payment["id"]) == []
+
+
+def test_what_is_not_paid_is_not_refunded(till: Till) -> None:
+    open_payment = till.pay(till.twin.hold())
+    answer = till.refund(open_payment["id"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_paid")
+    assert till.refund(str(uuid.uuid4())).status_code == 404
+
+
+def test_of_many_at_once_no_more_goes_back_than_was_paid(till: Till, payment: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: till.refund(payment["id"], amount=10_000), range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409, 409, 409]
+    till.settle()
+    assert till.refunds(payment["id"]) == [(10_000, "succeeded")] * 2
+    assert _refunded_at_stripe(till, payment) == 20_000
+
+
+def test_the_same_key_is_the_same_refund(till: Till, payment: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: till.refund(payment["id"], key="once", amount=1_000), range(4)))
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    other = till.refund(payment["id"], key="once", amount=2_000)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+    assert till.refunds(payment["id"]) == [(1_000, "succeeded")]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"status": 500, "when": "after"},
+        {"status": 500, "when": "before", "saved": True},
+        {"status": 500, "when": "after", "saved": True},
+        {"when": "after", "hang_seconds": 2},
+    ],
+    ids=["refused", "done, answer lost", "500 for ever", "done, 500 for ever", "done, timed out"],
+)
+@pytest.mark.parametrize("events", [True, False], ids=["events come", "events are lost"])
+def test_a_refund_that_is_decided_is_made_once_whatever_stripe_does(
+    till: Till, payment: dict[str, Any], fault: dict[str, Any], events: bool
+) -> None:
+    if not events:
+        till.stripe.hold()
+    till.stripe.fault(path="/v1/refunds", **fault)
+    answer = till.refund(payment["id"], amount=10_000)
+    assert answer.status_code == 201
+    assert answer.json()["status"] in ("new", "succeeded")
+    for _ in range(3):
+        till.work()
+    assert till.refunds(payment["id"]) == [(10_000, "succeeded")]
+    assert _refunded_at_stripe(till, payment) == 10_000
+    assert till.books(payment["id"]) == {"stripe": 15_000, "sales": -15_000}
+
+
+def test_a_refund_that_is_pending_is_followed_without_its_event(till: Till) -> None:
+    payment = _paid(till, "pm_card_pendingRefund")
+    till.stripe.hold()
+    assert till.refund(payment["id"]).json()["status"] == "pending"
+    assert till.books(payment["id"]) == {}
+
+    def settled() -> bool:
+        till.work()
+        return till.refunds(payment["id"]) == [(25_000, "succeeded")]
+
+    eventually(settled)
+    assert till.books(payment["id"]) == {}
+
+
+def test_a_refund_that_fails_after_all_is_booked_back_and_may_be_tried_again(till: Till) -> None:
+    payment = _paid(till, "pm_card_refundFail")
+    till.refund(payment["id"])
+    assert till.books(payment["id"]) == {}
+    eventually(lambda: till.refunds(payment["id"]) == [(25_000, "failed")])
+    assert till.books(payment["id"]) == EARNED
+    till.settle()
+    assert till.books(payment["id"]) == EARNED, "once"
+    assert till.refund(payment["id"]).status_code == 201
+
+
+@pytest.mark.parametrize("events", [True, False], ids=["events come", "events are lost"])
+def test_a_refund_made_at_stripe_itself_comes_into_the_books(till: Till, payment: dict[str, Any], events: bool) -> None:
+    if not events:
+        till.stripe.hold()
+    till.stripe.api.v1.refunds.create({"payment_intent": payment["intentId"], "amount": 4_000})
+    for _ in range(2):
+        till.work()
+    eventually(lambda: till.refunds(payment["id"]) == [(4_000, "succeeded")])
+    assert till.books(payment["id"]) == {"stripe": 21_000, "sales": -21_000}
+    assert till.refund(payment["id"]).json()["amount"] == 21_000
+
+
+def test_what_went_back_at_stripe_itself_is_not_given_twice(till: Till, payment: dict[str, Any]) -> None:
+    till.stripe.hold()
+    till.stripe.api.v1.refunds.create({"payment_intent": payment["intentId"]})
+    answer = till.refund(payment["id"], amount=10_000)
+    assert answer.json()["status"] == "failed"
+    assert answer.json()["failureReason"] == "charge_already_refunded"
+    till.work()
+    assert sorted(till.refunds(payment["id"])) == [(10_000, "failed"), (25_000, "succeeded")]
+    assert till.books(payment["id"]) == {}
+
+
+# -- the books -------------------------------------------------------------------------------------------------------
+
+
+def _write(till: Till, payment: dict[str, Any], *entries: tuple[str, str, int]) -> None:
+    with contextlib.closing(psycopg.connect(till.settings.database_url)) as connection, connection.transaction():
+        row = connection.execute(
+            "INSERT INTO payments.ledger_transactions (reference, payment_id) VALUES (%s, %s) RETURNING id",
+            (f"test:{uuid.uuid4()}", payment["id"]),
+        ).fetchone()
+        assert row is not None
+        for account, currency, amount in entries:
+            connection.execute(
+                "INSERT INTO payments.ledger_entries (transaction_id, account, currency, amount)"
+                " VALUES (%s, %s, %s, %s)",
+                (row[0], account, currency, amount),
+            )
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("stripe", "USD", 100)],
+        [("stripe", "USD", 100), ("sales", "USD", -99)],
+        [("stripe", "USD", 100), ("sales", "EUR", -100)],
+    ],
+    ids=["one side", "a cent short", "another currency"],
+)
+def test_the_database_commits_no_transaction_that_does_not_sum_to_zero(
+    till: Till, payment: dict[str, Any], entries: list[tuple[str, str, int]]
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="does not sum to zero"):
+        _write(till, payment, *entries)
+    assert till.books(payment["id"]) == EARNED
+
+
+def test_one_that_does_is_committed(till: Till, payment: dict[str, Any]) -> None:
+    _write(till, payment, ("sales", "USD", 20_000), ("resellers", "USD", -20_000))
+    assert till.books(payment["id"]) == {"stripe": 25_000, "sales": -5_000, "resellers": -20_000}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payments.ledger_entries SET amount = 0",
+        "DELETE FROM payments.ledger_entries",
+        "UPDATE payments.ledger_transactions SET reference = 'x' || id",
+        "DELETE FROM payments.ledger_transactions",
+    ],
+)
+def test_what_is_in_the_books_stays_there(till: Till, payment: dict[str, Any], statement: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="only written to"):
+        till.sql.execute(statement.encode())
+    assert till.books(payment["id"]) == EARNED

@@ -57,7 +57,7 @@ class Cashier:
         except httpx.HTTPError:
             # The error's own words could tell what was sent.
             raise PurchaseUndecided("the service payments has not answered") from None
-        if answer.status_code == 201:
+        if answer.status_code == 201 and answer.json().get("status") == "succeeded":
             return _charge(reservation, answer.json())
         raise _refusal(answer)
 
@@ -92,7 +92,7 @@ def _refusal(answer: httpx.Response) -> Exception:
     if answer.status_code == 402:
         return CardDeclined(declineCode=_problem(answer).get("declineCode"))
     if code in ("hold_expired", "not_held"):
-        return HoldExpired("the hold ended before the card was charged")
+        return HoldExpired("the hold has ended; had the card been charged, tickets or money come by themselves")
     return PurchaseUndecided("the service payments cannot tell yet")
 
 

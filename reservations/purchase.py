@@ -10,32 +10,39 @@ from decimal import Decimal
 
 from reservations import handlers, paying, store
 from reservations.cashier import Card
-from reservations.domain import Charge, Outcome, PriceMismatch, PurchaseUndecided, Standing, Submit
+from reservations.domain import CardDeclined, Charge, Outcome, PriceMismatch, PurchaseUndecided, Standing, Submit
 from reservations.following import submit
 from reservations.wiring import Wiring
-from shared.errors import BrokerUnavailable, DependencyUnavailable, MatchdayError
+from shared.errors import BrokerUnavailable, DependencyUnavailable
 from shop.inventory.domain import HoldExpired, State, TemporarilyUnavailable
 
 
 def buy(wiring: Wiring, wish: Submit, price: Decimal, card: Card) -> Standing:
-    """The reservation, paid. Raises `PriceMismatch` before anything happens; after any other error but
-    `PurchaseUndecided` nothing is charged and nothing is held.
+    """The reservation, paid. Raises `PriceMismatch` before anything happens.
+
+    After `PurchaseUndecided` the same key tells the end; after any other error nothing is held, and what may have been
+    charged meanwhile by another request with the same key ends in tickets or goes back by itself. A key is given back
+    only when it is known that nothing was charged with it, so that none charges twice.
     """
     _check_price(handlers.price(wiring.site, wish.pool), price)
     wiring.broker.require()
     standing = submit(wiring, wish, wiring.settings.card_purchase_seconds)
     if standing.status is State.RESERVED:
         return standing
-    step = STEPS.get(standing.status)
     try:
-        if step is None:
-            raise HoldExpired(f"the reservation is {standing.status.value}")
         _check_price(standing.reservation.price, price)
-        return step(wiring, standing, card)
-    except PurchaseUndecided:
+        return STEPS[standing.status](wiring, standing, card)
+    except (PriceMismatch, CardDeclined, BrokerUnavailable, TemporarilyUnavailable):
+        _give_back(wiring, wish, standing, wish.key)
         raise
-    except MatchdayError:
-        _give_back(wiring, wish, standing)
+    except HoldExpired:
+        _give_back(wiring, wish, standing, None)
+        raise
+    except DependencyUnavailable as error:
+        if wish.key is not None:
+            # An earlier request with this key may have charged, or one that runs now may.
+            raise PurchaseUndecided("the service payments is out of reach; ask again with the same key") from error
+        _give_back(wiring, wish, standing, None)
         raise
 
 
@@ -72,19 +79,23 @@ def _lost(_wiring: Wiring, _standing: Standing, _card: Card) -> Standing:
     raise TemporarilyUnavailable("another site was first")
 
 
+# What has ended may have been charged before: payments knows, and charges no hold that has ended.
 STEPS: dict[State, Callable[[Wiring, Standing, Card], Standing]] = {
     State.HELD: _pay,
+    State.EXPIRED: _pay,
+    State.CANCELLED: _pay,
     State.SUBMITTED: _undecided,
     State.LOST: _lost,
 }
 
 
-def _give_back(wiring: Wiring, wish: Submit, standing: Standing) -> None:
-    """Ends the hold and lets the key be used again."""
+def _give_back(wiring: Wiring, wish: Submit, standing: Standing, key: str | None) -> None:
+    """Ends the hold, and lets the key be used again."""
     if not _is_paid(wiring, standing):
-        handlers.give_back(wiring.site, standing.reservation.id, wish.key_scope, wish.key)
+        handlers.give_back(wiring.site, standing.reservation.id, wish.key_scope, key)
 
 
 def _is_paid(wiring: Wiring, standing: Standing) -> bool:
+    """Whether payments has ever told of a payment for it, kept or not."""
     with wiring.site.database.transaction() as connection:
-        return store.standing_charge(connection, standing.reservation.id) is not None
+        return store.has_charge(connection, standing.reservation.id)

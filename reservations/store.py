@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, select, tuple_, update
 
 from reservations.domain import Charge, MailDue, Outcome, Reservation, Submit
 from reservations.tables import charges, reservations
@@ -197,6 +197,11 @@ def standing_charge(connection: Connection, reservation_id: str) -> Charge | Non
     return _charge(
         connection, and_(charges.c.reservation_id == reservation_id, charges.c.outcome != Outcome.REFUSED.value)
     )
+
+
+def has_charge(connection: Connection, reservation_id: str) -> bool:
+    """Whether a payment was ever told of, whatever became of it."""
+    return connection.execute(select(exists().where(charges.c.reservation_id == reservation_id))).scalar_one()
 
 
 def _charge(connection: Connection, which: ColumnElement[bool]) -> Charge | None:

@@ -56,6 +56,7 @@ charges = sa.Table(
     sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
 )
 sa.Index("charges_standing", charges.c.reservation_id, unique=True, postgresql_where=charges.c.outcome != "refused")
+sa.Index("charges_reservation", charges.c.reservation_id)
 
 tickets = sa.Table(
     "tickets",

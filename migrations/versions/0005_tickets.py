@@ -102,6 +102,7 @@ def upgrade() -> None:
         schema="reservations",
         postgresql_where=sa.text("outcome != 'refused'"),
     )
+    op.create_index("charges_reservation", "charges", ["reservation_id"], unique=False, schema="reservations")
     op.create_table(
         "tickets",
         sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),

@@ -278,16 +278,55 @@ def test_a_charge_whose_request_died_ends_in_tickets_when_payments_tells_of_it(
     assert len(payments.asked) == 1, "what is bought is not charged again"
 
 
-@pytest.mark.usefixtures("log")
-def test_when_payments_cannot_be_reached_nothing_is_charged_and_the_tickets_are_given_back(service: Service) -> None:
+@pytest.fixture
+def lonely(service: Service) -> Iterator[Service]:
+    """The service, with a payments that cannot be reached."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         with open_replica(service, payments_url=nowhere) as lonely:
-            is_problem(purchase(lonely, "k"), 503, "dependency_unavailable")
+            yield lonely
+
+
+@pytest.mark.usefixtures("log")
+def test_when_payments_cannot_be_reached_the_tickets_are_given_back(service: Service, lonely: Service) -> None:
+    is_problem(purchase(lonely), 503, "dependency_unavailable")
     assert service.told() == [PENDING, CANCELLED]
     nothing_is_held(service)
+
+
+@pytest.mark.usefixtures("log")
+def test_when_payments_cannot_be_reached_a_key_keeps_the_tickets_for_the_next_try(
+    service: Service, lonely: Service, payments: Payments
+) -> None:
+    is_problem(purchase(lonely, "k"), 503, "purchase_undecided")
     assert purchase(service, "k").status_code == 200
+    assert service.told() == [PENDING, RESERVED]
+    assert len(payments.charged) == 1
+
+
+@pytest.mark.usefixtures("log")
+@pytest.mark.parametrize("knows", [True, False], ids=["payments knows", "payments does not know yet"])
+def test_a_key_whose_charge_was_lost_does_not_charge_again_when_the_hold_has_ended(
+    service: Service, payments: Payments, knows: bool
+) -> None:
+    def charge_and_die(body: dict[str, Any]) -> Answer:
+        payments.charge(body)
+        raise Hang
+
+    payments.answer = charge_and_die
+    purchase(service, "k")
+    ((reservation_id, paid),) = payments.charged.items()
+    service.call("POST", f"/internal/reservations/{reservation_id}/cancel", token=service.service_token)
+    payments.answer = lambda _: (201, paid) if knows else (409, {"code": "hold_expired"})
+    for _ in range(2):
+        answer = purchase(service, "k")
+        assert answer.status_code in ((503, 200) if knows else (409,))
+    body = {"paymentId": paid["id"], "amount": paid["amount"], "currency": paid["currency"]}
+    path = f"/internal/reservations/{reservation_id}/paid"
+    assert service.call("POST", path, token=service.service_token, json=body).get_json()["outcome"] == "asking"
+    assert list(payments.charged) == [reservation_id]
+    assert {asked["reservationId"] for asked in payments.asked} == {reservation_id}
 
 
 @pytest.mark.usefixtures("log")

@@ -1,9 +1,11 @@
 """Use cases: one function each. Passwords are hashed between transactions, as that takes long."""
 
+import contextlib
 import hashlib
 import hmac
 import math
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -135,11 +137,13 @@ def known_account(connection: Connection, account_id: str, *, lock: bool = False
 
 def sign_in(site: Site, email: str, password: str, device: Device) -> SignedIn:
     """A new session. Raises `SignInFailed`, `RateLimited`, `Overloaded`."""
-    account = _by_password(site, email, password)
+    proven = _by_password(site, email, password)
     now = site.clock.now()
-    fresh = site.passwords.hash(password) if site.passwords.is_outdated(account.password_hash) else None
+    fresh = site.passwords.hash(password) if site.passwords.is_outdated(proven.password_hash) else None
     with site.database.transaction() as connection:
-        account = known_account(connection, account.id, lock=True)
+        account = known_account(connection, proven.id, lock=True)
+        if account.password_hash != proven.password_hash:
+            raise SignInFailed("the password was changed meanwhile")
         if fresh is not None:
             store.set_password(connection, account.id, fresh)
         opened = _open_session(connection, site, account, device, now)
@@ -147,27 +151,42 @@ def sign_in(site: Site, email: str, password: str, device: Device) -> SignedIn:
 
 
 def _by_password(site: Site, email: str, password: str) -> Account:
-    """The account with this address and password: the one that has verified the address, or the last to claim it.
+    """The account with this address and password: the one that has verified the address, or the last to claim it."""
+    key = email_key(email)
+    with _counted(site, key):
+        with site.database.transaction() as connection:
+            candidates = [store.find_verified(connection, key), store.find_unverified(connection, key)]
+        hashes = [None if candidate is None else candidate.password_hash for candidate in candidates]
+        number = site.passwords.find(password, hashes)
+        account = None if number is None else candidates[number]
+        if account is None:
+            raise SignInFailed("the e-mail address or the password is wrong")
+        return account
+
+
+@contextlib.contextmanager
+def _counted(site: Site, key: str) -> Iterator[None]:
+    """Lets a password be tried for an address. Raises `RateLimited` after too many wrong ones.
 
     Each attempt counts as a failure until it is none, so that no number of guesses at once gets past the limit.
     """
-    key = email_key(email)
     now = site.clock.now()
     window = timedelta(seconds=site.settings.sign_in_window_seconds)
     with site.database.transaction() as connection:
         failures, since = store.count_attempt(connection, key, now, window)
-        candidates = [store.find_verified(connection, key), store.find_unverified(connection, key)]
     if failures > site.settings.sign_in_failures_max:
         wait = math.ceil((since + window - now).total_seconds())
         raise RateLimited("too many wrong passwords for this address", retry_after=max(1, wait))
-    hashes = [None if candidate is None else candidate.password_hash for candidate in candidates]
-    number = site.passwords.find(password, hashes)
-    account = None if number is None else candidates[number]
-    if account is None:
-        raise SignInFailed("the e-mail address or the password is wrong")
-    with site.database.transaction() as connection:
-        store.forgive_attempt(connection, key)
-    return account
+    wrong = False
+    try:
+        yield
+    except SignInFailed:
+        wrong = True
+        raise
+    finally:
+        if not wrong:
+            with site.database.transaction() as connection:
+                store.forgive_attempt(connection, key)
 
 
 def _open_session(connection: Connection, site: Site, account: Account, device: Device, now: datetime) -> _Opened:
@@ -282,16 +301,10 @@ def verify_email(site: Site, token: str, account_id: str | None, password: str |
 
 
 def prove_password(site: Site, account: Account, password: str) -> None:
-    now = site.clock.now()
-    window = timedelta(seconds=site.settings.sign_in_window_seconds)
-    with site.database.transaction() as connection:
-        failures, _ = store.count_attempt(connection, account.email_key, now, window)
-    if failures > site.settings.sign_in_failures_max:
-        raise RateLimited("too many wrong passwords for this address", retry_after=site.settings.sign_in_window_seconds)
-    if site.passwords.find(password, [account.password_hash]) is None:
-        raise SignInFailed("the password is wrong")
-    with site.database.transaction() as connection:
-        store.forgive_attempt(connection, account.email_key)
+    """Raises `SignInFailed` unless this is the account's password, and `RateLimited` after too many wrong ones."""
+    with _counted(site, account.email_key):
+        if site.passwords.find(password, [account.password_hash]) is None:
+            raise SignInFailed("the password is wrong")
 
 
 def _mailed(connection: Connection, token: str, purpose: Purpose, now: datetime, *, lock: bool = False) -> Account:
@@ -301,8 +314,8 @@ def _mailed(connection: Connection, token: str, purpose: Purpose, now: datetime,
     return known_account(connection, found.account_id, lock=lock)
 
 
-def _verify(connection: Connection, account: Account, now: datetime) -> Account:
-    """Gives the address to the account, unless another has verified it first."""
+def _verify(connection: Connection, account: Account, now: datetime, told_after: timedelta = timedelta()) -> Account:
+    """Gives the address to the account, unless another has verified it first; the others hear of it later."""
     store.use_mail_tokens(connection, account.id, Purpose.VERIFY, now)
     if account.verified:
         return account
@@ -311,12 +324,23 @@ def _verify(connection: Connection, account: Account, now: datetime) -> Account:
         raise InvalidMailToken("another account has verified this address")
     store.set_verified(connection, account.id, now)
     body = {"accountId": account.id, "email": account.email}
-    tell_others(connection, account.id, "/internal/accounts/verified", body, ["reservations"])
+    tell_others(connection, account.id, "/internal/accounts/verified", body, ["reservations"], told_after)
     return replace(account, verified_at=now)
 
 
-def tell_others(connection: Connection, account_id: str, path: str, body: dict[str, str], targets: list[str]) -> None:
-    delivery.send(connection, deliveries, [Delivery(target, path, body, account_id) for target in targets])
+def tell_others(
+    connection: Connection,
+    account_id: str,
+    path: str,
+    body: dict[str, str],
+    targets: list[str],
+    after: timedelta = timedelta(),
+) -> None:
+    """Lets other services know, at once or later."""
+    news = [Delivery(target, path, body, account_id) for target in targets]
+    delivery.send(connection, deliveries, news)
+    if after:
+        store.put_off(connection, [each.id for each in news], after)
 
 
 def forgot_password(site: Site, email: str, key: str | None, content: bytes) -> None:
@@ -340,7 +364,8 @@ def reset_password(site: Site, token: str, password: str) -> None:
     password_hash = site.passwords.hash(password)
     with site.database.transaction() as connection:
         account = _mailed(connection, token, Purpose.RESET, now, lock=True)
-        _verify(connection, account, now)
+        # Whoever had only claimed the address may still hold access tokens; what the address brings comes after them.
+        _verify(connection, account, now, timedelta(seconds=site.settings.access_token_seconds))
         store.use_mail_tokens(connection, account.id, Purpose.RESET, now)
         store.end_sessions(connection, account.id)
         store.forget_attempts(connection, account.email_key)

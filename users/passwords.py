@@ -13,6 +13,17 @@ from users.domain import normalized
 from users.settings import UsersSettings
 
 WAIT_SECONDS_MAX = 5.0
+WAITING_MAX = 8  # for each place; who comes then is told at once, and holds no thread
+
+
+@contextlib.contextmanager
+def _entered(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]:
+    if not places.acquire(timeout=seconds):
+        raise Overloaded("too many passwords are being checked")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 class Passwords:
@@ -25,17 +36,14 @@ class Passwords:
             parallelism=settings.password_lanes,
         )
         self._places = threading.BoundedSemaphore(settings.password_hashes_at_once)
+        self._queue = threading.BoundedSemaphore(settings.password_hashes_at_once * (1 + WAITING_MAX))
         # Of a password that nobody has: to compare with where there is no account.
         self._nobodys = self._hasher.hash(secrets.token_urlsafe(32))
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=WAIT_SECONDS_MAX):
-            raise Overloaded("too many passwords are being checked")
-        try:
+        with _entered(self._queue, 0.0), _entered(self._places, WAIT_SECONDS_MAX):
             yield
-        finally:
-            self._places.release()
 
     def hash(self, password: str) -> str:
         """The hash, with its parameters and salt. Raises `Overloaded`."""

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from users.domain import Account, Device, MailToken, Purpose, RefreshToken, Role, Session, SigningKey
 from users.tables import (
     accounts,
+    deliveries,
     mail_requests,
     mail_tokens,
     refresh_tokens,
@@ -250,6 +251,12 @@ def use_mail_tokens(connection: Connection, account_id: str, purpose: Purpose, n
     """None of these opens anything any more."""
     mine = and_(mail_tokens.c.account_id == account_id, mail_tokens.c.purpose == purpose.value)
     connection.execute(update(mail_tokens).where(mine, mail_tokens.c.used_at.is_(None)).values(used_at=now))
+
+
+def put_off(connection: Connection, delivery_ids: Sequence[str], after: timedelta) -> None:
+    """Lets news for other services wait before they are delivered."""
+    later = func.clock_timestamp() + after
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(delivery_ids)).values(next_attempt_at=later))
 
 
 # -- guessing --------------------------------------------------------------------------------------------------------

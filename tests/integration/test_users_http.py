@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,10 @@ from werkzeug.test import Client, TestResponse
 from matchday.servers import Postgres
 from shared.clock import FixedClock, SystemClock
 from tests.counter import is_problem
+from tests.eventually import eventually
 from tests.people import PASSWORD, Person, Users, claims_of, moment, open_users, token_in
 from tests.resources import Databases
+from users import passwords
 
 OTHER = "a quite different one"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
@@ -199,6 +202,51 @@ def test_guesses_at_once_are_counted_all(users: Users) -> None:
         statuses = list(pool.map(guess, range(40)))
     assert statuses.count(401) == 20
     assert statuses.count(429) == 20
+
+
+def test_hashes_take_bounded_memory_and_who_comes_too_many_is_told_at_once(
+    users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users.sign_up("ada@example.org")
+    going, entered = threading.Event(), []
+    verify = PasswordHasher.verify
+
+    def slow(self: PasswordHasher, *arguments: Any) -> Any:
+        entered.append(1)
+        assert going.wait(30)
+        return verify(self, *arguments)
+
+    monkeypatch.setattr(PasswordHasher, "verify", slow)
+    at_once, waiting = 4, 4 * passwords.WAITING_MAX
+    with concurrent.futures.ThreadPoolExecutor(at_once + waiting) as pool:
+        answers = [pool.submit(users.try_to_sign_in, f"{n}@example.org") for n in range(at_once + waiting)]
+        wiring: Any = users.app.endpoints[0]._wiring["wiring"]
+        queue = wiring.site.passwords._queue
+        eventually(lambda: queue._value == 0 and len(entered) == at_once, what="all places are taken")
+        is_problem(users.try_to_sign_in("ada@example.org"), 503, "overloaded")
+        going.set()
+        assert {answer.result().status_code for answer in answers} == {401}
+    assert users.try_to_sign_in("ada@example.org").status_code == 200
+    # What was not looked at was no wrong guess.
+    (row,) = users.rows("SELECT failures FROM users.sign_in_attempts WHERE email_key = 'ada@example.org'")
+    assert row["failures"] == 0
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
+    users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = users.verify(users.sign_up("ada@example.org"))
+    is_outdated = PasswordHasher.check_needs_rehash
+
+    def meanwhile(self: PasswordHasher, hashed: str) -> bool:
+        monkeypatch.setattr(PasswordHasher, "check_needs_rehash", is_outdated)
+        body = {"currentPassword": PASSWORD, "newPassword": OTHER}
+        assert ada.call("POST", "/api/users/me/password", json=body).status_code == 204
+        return False
+
+    monkeypatch.setattr(PasswordHasher, "check_needs_rehash", meanwhile)
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    assert users.count("sessions") == 1
 
 
 def test_the_oldest_session_gives_way(users: Users, clock: FixedClock) -> None:
@@ -577,6 +625,20 @@ def test_a_reset_takes_an_address_back_from_who_only_claims_it(users: Users) -> 
     is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
     ada = users.sign_in("ada@example.org", OTHER)
     assert ada.call("GET", "/api/users/me").get_json()["emailVerified"] is True
+
+
+def test_what_an_address_brings_comes_after_the_last_token_of_who_only_claimed_it(users: Users) -> None:
+    """An access token outlives its session; reservations must not join while a stranger's may still be about."""
+    users.sign_up("ada@example.org")
+    users.call("POST", "/api/users/password/forgotten", json={"email": "ada@example.org"})
+    token = users.mailed_token("ada@example.org", "reset")
+    users.call("POST", "/api/users/password/reset", json={"token": token, "password": OTHER})
+    (news,) = users.rows("SELECT next_attempt_at - now() AS wait FROM users.deliveries")
+    assert 590 < news["wait"].total_seconds() <= 600
+    users.clear()
+    users.verify(users.sign_up("bob@example.org"))
+    (news,) = users.rows("SELECT next_attempt_at <= now() AS due FROM users.deliveries")
+    assert news["due"]
 
 
 def test_a_reset_link_works_for_an_hour_and_only_for_that(users: Users, clock: FixedClock) -> None:

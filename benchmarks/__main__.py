@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
-from benchmarks import drain, holds, machine, reads
+from benchmarks import drain, holds, machine, reads, security
 from benchmarks.bed import Bed, started
 from benchmarks.report import Report
 from matchday.paths import CHECKOUT, VAR
 
-BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {"drain": drain.run, "holds": holds.run, "reads": reads.run}
+BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {
+    "drain": drain.run,
+    "holds": holds.run,
+    "reads": reads.run,
+    "security": security.run,
+}
 RESULTS = CHECKOUT / "benchmarks" / "results"
 QUICK_RESULTS = VAR / "tests" / "results-of-quick-benchmarks"
 

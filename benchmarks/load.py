@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvloop
@@ -32,7 +32,8 @@ class Plan:
     """What to do: `connections` clients for `seconds`.
 
     With `pools` each request is a hold of one ticket for a buyer of its own; else the `path` is read. An answer is
-    good when it has the `status` and holds the `marker`.
+    good when it has the `status` and holds the `marker`. With a pause each client rests so long on average after an
+    answer; without one it sends at once.
     """
 
     port: int
@@ -44,6 +45,7 @@ class Plan:
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     pools: Sequence[tuple[int, int]] = ()
     name: str = ""
+    pause_seconds: float = 0.0
 
     def run(self) -> "Tally":
         """Runs it in a process of its own."""
@@ -117,6 +119,7 @@ class Load:
         self.start = b"HTTP/1.1 %d" % plan.status
         self.marker = plan.marker.encode()
         self.ends_at = time.perf_counter() + plan.seconds
+        self.pause_seconds = plan.pause_seconds
         self.latencies: list[float] = []
         self.late = 0
         self.failures: Counter[bytes] = Counter()
@@ -133,6 +136,14 @@ class Load:
         if not (answer.startswith(self.start) and self.marker in answer):
             self.failures[answer.partition(b"\r\n")[0] + b" ... " + answer[-SHOWN_BYTES:]] += 1
         return now < self.ends_at
+
+    def next(self, send: Callable[[], None]) -> None:
+        """Lets a connection send again, at once or after the pause."""
+        if self.pause_seconds:
+            # Not all at the same time: between nothing and twice the pause.
+            asyncio.get_running_loop().call_later(random.uniform(0, 2 * self.pause_seconds), send)
+        else:
+            send()
 
     def leave(self, problem: bytes | None = None) -> None:
         if problem is not None:
@@ -171,7 +182,7 @@ class Client(asyncio.Protocol):
             return
         answer, self.buffer = self.buffer, b""
         if self.load.take(answer, self.begun):
-            self.send()
+            self.load.next(self.send)
         else:
             self.left = True
             self.transport.close()

@@ -21,4 +21,4 @@ for i = 1, #KEYS / 2 do
   end
   redis.call('SET', key, string.format('%.0f', tat), 'PX', math.ceil((tat - now) / 1000))
 end
-return 0
+return {0}

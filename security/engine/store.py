@@ -1,6 +1,9 @@
 """Where the numbers are: Redis, one script call a decision; or this process alone, while Redis is away."""
 
+import functools
 import hashlib
+import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -8,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import redis
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from security.engine import rules
@@ -19,7 +21,7 @@ from security.engine.rules import Ask, Code, Failure, Memory, Ruling
 
 HERE = Path(__file__).parent
 STREAM = "security:audit"
-IDLE_CONNECTIONS_MAX = 64
+ANSWER_BYTES = 4096
 
 
 class StoreUnavailable(Exception):
@@ -56,14 +58,58 @@ def _microseconds() -> int:
     return time.time_ns() // 1000
 
 
-class Connection(Protocol):
-    """What is used of the client's connection, which has no types of its own."""
+class Line:
+    """One connection, held by one thread while it asks.
 
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def send_command(self, *parts: object) -> None: ...
-    def send_packed_command(self, command: Sequence[bytes], check_health: bool) -> None: ...
-    def read_response(self) -> Any: ...
+    The client makes it (address, TLS, password, database); what is asked is written and read here, on the socket. A
+    socket of Python's with a time-out makes two system calls of one and lets go of the interpreter at each, for which
+    all threads of a busy process queue; so the time-out is the kernel's.
+    """
+
+    def __init__(self, pool: ConnectionPool, seconds_max: float) -> None:
+        self._connection = cast(Any, pool.make_connection())
+        self._connection.connect()
+        self._socket: socket.socket = self._connection._sock
+        limit = struct.pack("ll", int(seconds_max), int(seconds_max % 1 * 1e6))
+        self._socket.settimeout(None)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def ask(self, request: bytes) -> list[int]:
+        """The numbers that a script returns. Raises `Forgotten`, `Closed`, `OSError` after the time-out."""
+        self._socket.sendall(request)
+        answer = self._socket.recv(ANSWER_BYTES)
+        while not _whole(answer):
+            more = self._socket.recv(ANSWER_BYTES)
+            if not more:
+                raise Closed("Redis closed the connection")
+            answer += more
+        if answer.startswith(b"-"):
+            raise (Forgotten if answer.startswith(b"-NOSCRIPT") else RedisError)(answer.decode("utf-8", "replace"))
+        return [int(part) for part in answer.replace(b":", b"").split(b"\r\n")[1:-1]]
+
+    def load(self, text: bytes) -> None:
+        """Gives Redis a script that it does not have."""
+        self._connection.send_command("SCRIPT", "LOAD", text)
+        self._connection.read_response()
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+class Forgotten(RedisError):
+    """Redis does not have the script."""
+
+
+class Closed(ConnectionError):
+    """The connection was closed by the other side."""
+
+
+def _whole(answer: bytes) -> bool:
+    """Whether this is an error, or all members of an array of numbers."""
+    if not answer.endswith(b"\r\n"):
+        return False
+    return answer[:1] == b"-" or answer.count(b"\r\n") == 1 + int(answer[1 : answer.index(b"\r")])
 
 
 class Script:
@@ -80,72 +126,61 @@ class RedisStore:
     def __init__(self, url: str, seconds_max: float, audit_entries_max: int = 100_000) -> None:
         self._pool = connections(url, seconds_max)
         # Used as a stack without a lock: what was used last is used next, and the rest may rest.
-        self._idle: deque[Connection] = deque(maxlen=IDLE_CONNECTIONS_MAX)
+        self._idle: deque[Line] = deque()
+        self._seconds_max = seconds_max
         self._decide, self._report = Script("decide.lua"), Script("report.lua")
-        self._audit_entries_max = b"%d" % audit_entries_max
+        self._audit_entries_max = audit_entries_max
 
     def decide(self, ask: Ask, now: int = 0) -> Ruling:
-        keys = [STREAM, ask.once, *ask.marks, *(bucket.key for bucket in ask.buckets)]
+        keys = [STREAM, ask.once, *ask.marks, *[bucket.key for bucket in ask.buckets]]
+        always, note = b"1" if ask.always else b"0", ask.note
         arguments = [
-            b"%d" % now, b"%d" % len(ask.marks), b"1" if ask.excused else b"0", b"%d" % ask.once_ms,
-            b"1" if ask.always else b"0", ask.note, self._audit_entries_max, b"%d" % ask.verdict,
-        ]  # fmt: skip
-        for bucket in ask.buckets:
-            arguments += (b"%d" % bucket.interval, b"%d" % bucket.capacity, b"%d" % bucket.cost, b"%d" % bucket.level)
-        code, *numbers = self._call(self._decide, keys, arguments)
+            _bulks(now, len(ask.marks), int(ask.excused), ask.once_ms),
+            b"$1\r\n%b\r\n$%d\r\n%b\r\n" % (always, len(note), note),
+            _bulks(self._audit_entries_max, ask.verdict),
+            *[_bulks(bucket.interval, bucket.capacity, bucket.cost, bucket.level) for bucket in ask.buckets],
+        ]
+        code, *numbers = self._call(self._decide, keys, 8 + 4 * len(ask.buckets), arguments)
         return Ruling(Code(code), *numbers)
 
     def report(self, failures: Sequence[Failure], now: int = 0) -> None:
         keys = [key for failure in failures for key in (failure.key, failure.mark)]
-        arguments = [b"%d" % now]
-        for failure in failures:
-            numbers = (failure.interval, failure.soft, failure.hard, failure.mark_ms, failure.ban_ms)
-            arguments += [b"%d" % number for number in numbers]
-        self._call(self._report, keys, arguments)
+        arguments = [_bulks(each.interval, each.soft, each.hard, each.mark_ms, each.ban_ms) for each in failures]
+        self._call(self._report, keys, 1 + 5 * len(failures), [_bulks(now), *arguments])
 
     def close(self) -> None:
         """Closes what is not in use."""
         while self._idle:
-            self._idle.pop().disconnect()
+            self._idle.pop().close()
 
-    def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
-        request = _command(script, keys, arguments)
+    def _call(self, script: Script, keys: Sequence[str], count: int, arguments: Sequence[bytes]) -> list[int]:
+        request = _command(script, keys, count, arguments)
         try:
             try:
-                used = self._idle.pop()
+                line = self._idle.pop()
             except IndexError:
-                return self._ask(self._connect(), script, request)
+                return self._ask(Line(self._pool, self._seconds_max), script, request)
             try:
-                return self._ask(used, script, request)
-            except redis.TimeoutError:
-                raise
-            except redis.ConnectionError:
+                return self._ask(line, script, request)
+            except ConnectionError:
                 # Redis has been started anew: what is idle is as dead as this one.
                 self.close()
-                return self._ask(self._connect(), script, request)
+                return self._ask(Line(self._pool, self._seconds_max), script, request)
         except (RedisError, OSError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise StoreUnavailable(str(error) or type(error).__name__) from error
 
-    def _connect(self) -> Connection:
-        connection = cast(Connection, self._pool.make_connection())
-        connection.connect()
-        return connection
-
-    def _ask(self, connection: Connection, script: Script, request: bytes) -> Any:
+    def _ask(self, line: Line, script: Script, request: bytes) -> list[int]:
         try:
-            connection.send_packed_command([request], False)
             try:
-                answer = connection.read_response()
-            except NoScriptError:
-                connection.send_command("SCRIPT", "LOAD", script.text)
-                connection.read_response()
-                connection.send_packed_command([request], False)
-                answer = connection.read_response()
+                answer = line.ask(request)
+            except Forgotten:
+                line.load(script.text)
+                answer = line.ask(request)
         except BaseException:
             # An answer that comes late must not be taken for another question's.
-            connection.disconnect()
+            line.close()
             raise
-        self._idle.append(connection)
+        self._idle.append(line)
         return answer
 
 
@@ -164,9 +199,16 @@ def _bulk(value: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(value), value)
 
 
-def _command(script: Script, keys: Sequence[str], arguments: Sequence[bytes]) -> bytes:
-    """The call as Redis' protocol wants it. The client's own writer takes twice as long."""
-    parts = [b"*%d\r\n" % (3 + len(keys) + len(arguments)), script.head, _bulk(b"%d" % len(keys))]
-    parts += [_bulk(key.encode()) for key in keys]
-    parts += [_bulk(argument) for argument in arguments]
-    return b"".join(parts)
+@functools.lru_cache(maxsize=4096)
+def _bulks(*numbers: int) -> bytes:
+    """Numbers as Redis' protocol wants them; they are nearly always the same ones."""
+    return b"".join([_bulk(b"%d" % number) for number in numbers])
+
+
+def _command(script: Script, keys: Sequence[str], count: int, arguments: Sequence[bytes]) -> bytes:
+    """The call as Redis' protocol wants it, with `count` arguments. The client's own writer takes twice as long."""
+    parts = [b"*%d\r\n" % (3 + len(keys) + count), script.head, _bulks(len(keys))]
+    for key in keys:
+        encoded = key.encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(encoded), encoded))
+    return b"".join(parts + list(arguments))

@@ -24,9 +24,9 @@ METHOD = (
     "One process of ours (the kernel that all services have, granian, 128 threads) serves one small JSON answer under"
     " two paths: one asks nobody, one asks the gate on a real Valkey with its append-only file. Generator, service and"
     " Valkey share this machine. The decision alone is measured around it, inside the service, by the wall clock and by"
-    " the CPU time of its thread; where the service does as much as it can, this wall clock also counts the wait for the"
-    " other threads of the process, which all want the interpreter. Rates are those of development, so that nothing is"
-    " refused. Median (least–greatest) of the repetitions."
+    " the CPU time of its thread; where the service does as much as it can, this wall clock also counts the wait for"
+    " the other threads of the process, which all want the interpreter. Rates are those of development, so that nothing"
+    " is refused. Median (least–greatest) of the repetitions."
 )
 
 

@@ -105,10 +105,16 @@ def test_options_of_nothing_is_404(client: FlaskClient) -> None:
     _is_problem(client.options("/nothing"), 404, "not_found")
 
 
+HARDENING = (
+    "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy",
+    "Cross-Origin-Opener-Policy", "Strict-Transport-Security",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("path", ["/api/orders/1", "/nothing", "/api/broken", "/api/stream", "/health/live", "/docs"])
 def test_every_response_has_the_security_headers_once(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
-    for name in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Content-Security-Policy"):
+    for name in (*HARDENING, "Content-Security-Policy"):
         assert len(headers.getlist(name)) == 1, name
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert headers["Cache-Control"] == "no-store"

@@ -267,6 +267,19 @@ def tell_ended(connection: Connection, reservation_ids: Sequence[str]) -> None:
     delivery.send(connection, deliveries, ended)
 
 
+def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:
+    """What payments did not take, or is still to be told."""
+    with site.database.transaction() as connection:
+        return delivery.listed(connection, deliveries, refused=refused, limit=limit)
+
+
+def deliver_again(site: Site, delivery_id: str) -> None:
+    """Lets a delivery be tried once more. Raises `NotFound`."""
+    with site.database.transaction() as connection:
+        if not delivery.try_again(connection, deliveries, delivery_id):
+            raise NotFound("there is no such delivery that has not arrived")
+
+
 def confirm(site: Site, reservation_id: str) -> Standing:
     """Sells what is held and issues the tickets; again has no further effect.
 

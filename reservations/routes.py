@@ -21,7 +21,10 @@ from reservations.schemas import (
     AccountDeleted,
     AccountVerified,
     CallerHeaders,
+    Deliveries,
+    Delivery,
     Joined,
+    ListDeliveries,
     NewPurchase,
     NewReservation,
     OwnedReservation,
@@ -241,3 +244,16 @@ def verify_account(wiring: Wiring, body: AccountVerified) -> Joined:
 def delete_account(wiring: Wiring, body: AccountDeleted) -> None:
     """An account is gone: its sales stay, and nothing tells any more whose they were."""
     accounts.deleted(wiring.site, str(body.account_id))
+
+
+@internal.get("/internal/deliveries", answer=Deliveries, raises=[DependencyUnavailable])
+def list_deliveries(wiring: Wiring, query: ListDeliveries) -> Deliveries:
+    """What other services were told in vain, or are still to be told."""
+    found = handlers.deliveries_listed(wiring.site, refused=query.state == "refused", limit=query.limit)
+    return Deliveries(items=[Delivery.of(kept) for kept in found])
+
+
+@internal.post("/internal/deliveries/{deliveryId}/retry", status=204, raises=[NotFound, DependencyUnavailable])
+def retry_delivery(wiring: Wiring, delivery_id: UUID) -> None:
+    """Tell it once more."""
+    handlers.deliver_again(wiring.site, str(delivery_id))

@@ -10,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 from reservations import domain
 from reservations.cashier import Card
 from reservations.domain import Standing
+from shared.delivery import Kept
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 
 Price = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -127,6 +128,39 @@ class Joined(AnswerModel):
     """How many reservations the account has got."""
 
     reservations: int
+
+
+class ListDeliveries(QueryModel):
+    """Which deliveries."""
+
+    state: Literal["refused", "waiting"] = Field("refused", description="Refused by the receiver, or on their way.")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class Delivery(AnswerModel):
+    """Something that another service is, or was, to be told."""
+
+    id: UUID
+    target: str
+    path: str
+    subject: str
+    created_at: datetime
+    attempts: int
+    next_attempt_at: datetime
+    last_error: str | None
+
+    @classmethod
+    def of(cls, kept: Kept) -> Self:
+        """The delivery as an operator sees it."""
+        names = ("target", "path", "subject", "created_at", "attempts", "next_attempt_at", "last_error")
+        return cls(id=UUID(kept.id), **{name: getattr(kept, name) for name in names})
+
+
+class Deliveries(AnswerModel):
+    """Deliveries, oldest first."""
+
+    items: list[Delivery]
+    next_cursor: None = None
 
 
 class CallerHeaders(HeadersModel):

@@ -402,3 +402,19 @@ def test_a_mail_is_written_once_for_a_sale_and_tells_no_card(service: Service, w
     (mail,) = service.facts()["mails"]
     assert (mail["kind"], mail["recipient"]) == ("tickets", "ada@example.org")
     assert json.dumps(service.facts()["reservations"], default=str).count('"mail_due": null') == 1
+
+
+def test_an_operator_sees_what_payments_did_not_take_and_tells_it_again(service: Service) -> None:
+    pay(service, held(service), amount=1)
+    (told,) = service.facts()["deliveries"]
+    service.sql.execute("UPDATE reservations.deliveries SET refused_at = now(), last_error = '404: no such payment'")
+    path = "/internal/deliveries"
+    (seen,) = service.call("GET", path, token=service.service_token).get_json()["items"]
+    assert (seen["id"], seen["lastError"]) == (str(told["id"]), "404: no such payment")
+    again = service.call("POST", f"{path}/{seen['id']}/retry", token=service.service_token)
+    assert again.status_code == 204
+    waiting = service.call("GET", f"{path}?state=waiting", token=service.service_token).get_json()["items"]
+    assert [item["id"] for item in waiting] == [seen["id"]]
+    is_problem(service.call("GET", path, token="x" * 43), 401, "unauthenticated")
+    nobody = service.call("POST", f"{path}/{uuid.uuid4()}/retry", token=service.service_token)
+    is_problem(nobody, 404, "not_found")

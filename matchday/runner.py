@@ -189,12 +189,13 @@ class Runner:
             self.stop.sleep(READY_POLL_SECONDS)
 
     def _announce(self) -> None:
-        self._state = "up"
-        self._changed()
         for process in self.supervisor.members("processes"):
             status = process.status()
             self.console.say(status.name, f"ready on http://{status.address}" if status.address else "runs")
         self.console.say("matchday", f"site {self.site.name} is up; ctrl-C or `make down` stops it")
+        # Last, so that whoever waits for it has the lines above.
+        self._state = "up"
+        self._changed()
 
     def _stay(self) -> None:
         while not self.stop.wait(LOGS_CHECKED_SECONDS):

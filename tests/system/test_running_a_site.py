@@ -130,6 +130,12 @@ def test_a_site_comes_up_heals_itself_and_goes_without_a_trace(operator: Operato
     token = Path(status["serviceTokenFile"]).read_text()
     assert token not in up.stdout + json.dumps(status)
 
+    page = httpx.get(f"http://{by_name(status, 'mailbox')['address']}/", trust_env=False)
+    assert "Nothing has come yet" in page.text
+    granted = operator.matchday("users", "grant", "nobody@example.org", "gate")
+    assert (granted.returncode, granted.stdout) == (1, "")
+    assert "no account has verified this address" in granted.stderr
+
     again = operator.run("make", "up")
     assert again.returncode == 0
     assert "already run by process" in again.stdout

@@ -86,9 +86,10 @@ def _send(site: Site, refund: Refund) -> None:
 
 def check_open(site: Site, settings: WorkerSettings) -> int:
     """Looks at Stripe how open payments stand whose events may be lost; returns how many."""
-    before = site.clock.now() - timedelta(seconds=settings.reconcile_seconds)
+    now = site.clock.now()
+    ended = now - timedelta(seconds=settings.payment_grace_seconds)
     with site.database.transaction() as connection:
-        due = store.to_check(connection, before, BATCH)
+        due = store.to_check(connection, ended, now - timedelta(seconds=settings.reconcile_seconds), BATCH)
     for payment in due:
         assert payment.intent_id is not None
         _apply(site, payment.id, site.gateway.intent(payment.intent_id))

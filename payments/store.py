@@ -112,9 +112,15 @@ def to_cancel(connection: Connection, ended: datetime, looked_at: datetime, limi
     return _looked_at(connection, sa.and_(payments.c.status.in_(OPEN), due), limit)
 
 
-def to_check(connection: Connection, before: datetime, limit: int) -> list[Payment]:
-    """Open payments with an intent that were not looked at since a moment; counts them as looked at."""
-    where = sa.and_(payments.c.status.in_(OPEN), payments.c.intent_id.is_not(None), payments.c.checked_at < before)
+def to_check(connection: Connection, ended: datetime, before: datetime, limit: int) -> list[Payment]:
+    """Open payments with an intent that were not looked at since a moment; counts them as looked at.
+
+    Those that are to be cancelled are not among them, or looking would keep them from it.
+    """
+    still_payable = sa.and_(sa.not_(payments.c.cancel_wanted), payments.c.expires_at >= ended)
+    where = sa.and_(
+        payments.c.status.in_(OPEN), payments.c.intent_id.is_not(None), still_payable, payments.c.checked_at < before
+    )
     return _looked_at(connection, where, limit)
 
 

@@ -155,6 +155,25 @@ def test_after_a_cancelled_payment_there_may_be_another(till: Till) -> None:
     assert _is_settled(till, held) == "sold"
 
 
+def test_looking_at_open_payments_keeps_none_from_being_cancelled(till: Till) -> None:
+    held = till.twin.hold()
+    payment = till.pay(held)
+    till.sql.execute(
+        "UPDATE payments.payments SET expires_at = now() - interval '1 minute' WHERE id = %s", (payment["id"],)
+    )
+    till.sql.execute(
+        "UPDATE payments.payments SET checked_at = now() - interval '4 seconds' WHERE status <> 'succeeded'"
+    )
+    assert reconcile.check_open(till.site, till.worker._settings) == 0
+    assert reconcile.cancel_ended(till.site, till.worker._settings) == 0, "looked at a moment ago"
+    till.sql.execute(
+        "UPDATE payments.payments SET checked_at = now() - interval '6 seconds' WHERE status <> 'succeeded'"
+    )
+    assert reconcile.check_open(till.site, till.worker._settings) == 0
+    assert reconcile.cancel_ended(till.site, till.worker._settings) >= 1
+    assert till.at_stripe(payment).status == "canceled"
+
+
 # -- an intent that nobody knows of ----------------------------------------------------------------------------------
 
 

@@ -22,7 +22,8 @@ from tests.eventually import eventually
 README = CHECKOUT / "README.md"
 WALK = re.compile(r"## A purchase by hand\n.*?(?=\n## The way of the data)", re.DOTALL)
 BLOCK = re.compile(r"```sh\n(?P<shell>.*?)```(?:\n\n```(?:text|json)\n(?P<output>.*?)```)?", re.DOTALL)
-SERVICE_PORT = re.compile(r"\b3[01][0-2]0\b")
+SERVICE_PORT = re.compile(r"\b3[01][0-6]0\b")
+HELPERS = {"12111": "stripe-standin", "18025": "mailbox"}  # whose ports are others when these are taken
 CHANGES_SOMETHING = re.compile(r"curl .*-X|\bsend\b|^make |\w=\$\(", re.MULTILINE)
 VARYING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uuid>"),
@@ -62,6 +63,7 @@ class Walker:
         # Under `make test` a make of the page would speak as a make within a make.
         self.environment = {name: value for name, value in self.environment.items() if not name.startswith("MAKE")}
         self.broker = ""
+        self.addresses: dict[str, str] = {}
         self.shell: subprocess.Popen[str] | None = None
 
     def up(self) -> None:
@@ -70,6 +72,7 @@ class Walker:
         assert up.returncode == 0, up.stdout + up.stderr
         document = json.loads((self.var / "matchday" / "site.json").read_text("utf-8"))
         self.broker = document["addresses"]["KAFKA_BOOTSTRAP_SERVERS"]
+        self.addresses = {process["name"]: process["address"] for process in document["processes"]}
         self.shell = subprocess.Popen(
             ["sh"],
             cwd=CHECKOUT,
@@ -89,6 +92,8 @@ class Walker:
     def here(self, shell: str) -> str:
         """The block for this site's ports and folders."""
         shell = SERVICE_PORT.sub(lambda port: str(int(port[0]) + self.offset), shell)
+        for port, name in HELPERS.items():
+            shell = shell.replace(f"localhost:{port}", self.addresses[name])
         shell = shell.replace("PORT_OFFSET=100", f"PORT_OFFSET={self.offset + 100}")
         return shell.replace("127.0.0.1:19092", self.broker).replace("var/matchday/", f"{self.var}/matchday/")
 

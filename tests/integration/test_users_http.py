@@ -754,6 +754,14 @@ def test_one_s_data_is_exported_and_nobody_else_s(users: Users) -> None:
     assert [mail["kind"] for mail in data["mails"]] == ["verify"]
 
 
+def test_who_only_claims_an_address_sees_no_mail_of_its_owner(users: Users) -> None:
+    users.verify(users.sign_up("ada@example.org"))
+    thief = users.sign_up("ada@example.org", OTHER)
+    users.deliver()
+    assert len(users.mails("ada@example.org")) == 2
+    assert thief.call("GET", "/api/users/me/export").get_json()["mails"] == []
+
+
 def test_a_deleted_account_is_gone_and_the_others_are_told(users: Users) -> None:
     ada = users.verify(users.sign_up("ada@example.org"))
     users.call("POST", "/api/users/password/forgotten", json={"email": "ada@example.org"})

@@ -291,7 +291,8 @@ class RedisGate:
         if standing.solved is not None and ruling.code is Code.ALLOWED:
             text = self.challenges.give_pass(standing.solved, standing.address.key, now)
             headers.append((PASS_HEADER, text))
-            attributes = f"Path=/; Max-Age={self.challenges.pass_seconds}; HttpOnly; SameSite=Lax"
+            secure = "; Secure" if self._settings.environment == "prod" else ""
+            attributes = f"Path=/; Max-Age={self.challenges.pass_seconds}; HttpOnly; SameSite=Lax{secure}"
             headers.append(("Set-Cookie", f"{PASS_COOKIE}={text}; {attributes}"))
         return headers
 

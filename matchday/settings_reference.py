@@ -195,6 +195,8 @@ TESTS = (
     ByHand("INFRA", "`containers`", "servers from wheels", "The tests' servers come from a container engine."),
     ByHand("KEEP_TEST_FILES", "`1`", "deleted", "Data and logs of the tests' servers and sites stay in `var/tests`."),
     ByHand("HYPOTHESIS_PROFILE", "`repeatable` or `explore`", "`repeatable`", "Same examples each run, or new ones."),
+    ByHand("PURCHASE_RUNS", "whole number", "`200`", "How many purchases are made while processes are killed."),
+    ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),
     ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
     ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
     ByHand(

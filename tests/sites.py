@@ -68,6 +68,10 @@ class RunningSite:
     def service_token(self) -> str:
         return self.site.service_token_file.read_text("utf-8")
 
+    def secret(self, name: str) -> str:
+        """A secret of the site by the name of its setting."""
+        return Path(self.site.secret_files()[f"{name}_FILE"]).read_text("utf-8").strip()
+
     def start(self, wait: bool = True) -> "RunningSite":
         """Start all processes; with `wait`, return when all are ready."""
         self._supervisor = Supervisor(lambda: None, self._note)

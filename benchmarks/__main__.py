@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import drain, holds, machine, reads, security
+from benchmarks import drain, holds, machine, purchases, reads, security
 from benchmarks.bed import Bed, started
 from benchmarks.report import Report
 from matchday.paths import CHECKOUT, VAR
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {
     "drain": drain.run,
     "holds": holds.run,
     "reads": reads.run,
+    "purchases": purchases.run,
     "security": security.run,
 }
 RESULTS = CHECKOUT / "benchmarks" / "results"

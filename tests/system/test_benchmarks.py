@@ -9,7 +9,7 @@ import pytest
 
 from matchday.paths import CHECKOUT
 
-NAMES = ("drain", "holds", "reads", "security")
+NAMES = ("drain", "holds", "reads", "purchases", "security")
 QUICK_SECONDS_MAX = 280
 
 

@@ -54,9 +54,15 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
+REFUNDED = "refunded"
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money that payments has taken for a reservation, in the currency's minor units, and what becomes of it."""
+    """Money that payments has taken for a reservation, in the currency's minor units, and what becomes of it.
+
+    A charge that stands and has the reason `REFUNDED` has gone back in full: its tickets count no more.
+    """
 
     payment_id: str
     reservation_id: str
@@ -114,6 +120,7 @@ class Reservation:
     confirmed_at: datetime | None
     account_id: str | None = None
     resubmitted: bool = False
+    refunded: bool = False
 
     @property
     def owners(self) -> tuple[str, ...]:

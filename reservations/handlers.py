@@ -13,6 +13,7 @@ from reservations.domain import MailDue, Reservation, Standing, Submit, amount_m
 from reservations.settings import HoldSettings, ReservationsSettings
 from reservations.tables import deliveries, idempotency_keys
 from reservations.tickets import store as tickets
+from reservations.tickets.domain import TicketState
 from shared import delivery, tracing
 from shared.clock import Clock
 from shared.database import Database, together
@@ -296,7 +297,10 @@ def sell(connection: Connection, site: Site, reservation: Reservation, now: date
     key = reservation.sale_key(site.federation.client_id)
     holds.confirm(connection, site.federation, key, now, tracing.traceparent())
     store.set_confirmed(connection, reservation.id, now)
-    if tickets.issue(connection, reservation, now):
+    if store.is_refunded(connection, reservation.id):
+        # It is sold once more, and nobody's: only a ticket with which somebody had gone in before counts again.
+        tickets.set_state(connection, reservation.id, TicketState.VALID)
+    elif tickets.issue(connection, reservation, now):
         store.set_mail_due(connection, reservation.id, MailDue.TICKETS)
 
 

@@ -1,4 +1,4 @@
-"""Use cases of what is paid: keeping it, asking the log again for what was paid too late, and giving up.
+"""Use cases of what is paid: keeping it, asking the log again for what was paid too late, giving up; and of refunds.
 
 A payment is told once or many times; what becomes of it is decided once. Whoever decides about a reservation holds the
 lock of its pool, so that two cannot decide at once.
@@ -8,22 +8,28 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection
 
 from reservations import handlers, store
-from reservations.domain import Charge, MailDue, Outcome, Reservation, Standing
+from reservations.domain import REFUNDED, Charge, MailDue, Outcome, Reservation, Standing
 from reservations.handlers import Site
 from reservations.settings import HoldSettings
-from reservations.tables import deliveries
+from reservations.tables import deliveries, inbox
 from reservations.tickets import store as tickets
 from reservations.tickets.domain import TicketState
 from shared import delivery, outbox
+from shared import inbox as inbox_of
 from shared.delivery import Delivery
 from shared.errors import Conflict, MatchdayError, NotFound
 from shop.inventory import holds
 from shop.inventory.domain import HoldExpired, Sale, State
 from shop.inventory.holds import Held, HoldRequest
 from shop.inventory.tables import outbox as outbox_table
+
+log = structlog.get_logger(__name__)
+
+PAYMENTS = "payments"
 
 
 def paid(site: Site, settings: HoldSettings, told: Charge) -> Charge:
@@ -169,7 +175,8 @@ def _settle_charge(connection: Connection, reservation: Reservation, outcome: Ou
     charge = store.standing_charge(connection, reservation.id)
     if charge is None:
         return
-    decided = replace(charge, outcome=outcome, reason=reason)
+    # What has gone back in full stays so, also while the log is asked again.
+    decided = replace(charge, outcome=outcome, reason=reason if outcome is Outcome.REFUSED else charge.reason)
     store.settle_charge(connection, decided)
     if outcome is not Outcome.ASKING:
         _tell(connection, decided)
@@ -178,4 +185,48 @@ def _settle_charge(connection: Connection, reservation: Reservation, outcome: Ou
 def _tell(connection: Connection, charge: Charge) -> None:
     told = {"reservationId": charge.reservation_id, "outcome": charge.outcome.value, "reason": charge.reason}
     path = f"/internal/payments/{charge.payment_id}/outcome"
-    delivery.send(connection, deliveries, [Delivery("payments", path, told, charge.reservation_id)])
+    delivery.send(connection, deliveries, [Delivery(PAYMENTS, path, told, charge.reservation_id)])
+
+
+def refunded(site: Site, reservation_id: str, payment_id: str, message_id: str | None) -> int:
+    """All that was paid has gone back: the tickets are void, unless somebody has gone in with one. The sale stays sold,
+    and the other sites hear nothing: the seat is this site's own.
+
+    Returns how many of the reservation's tickets are void then. Raises `NotFound` for a payment that it was never told.
+    """
+    return _hear_refund(site, reservation_id, payment_id, message_id, back=True)
+
+
+def refund_failed(site: Site, reservation_id: str, payment_id: str, message_id: str | None) -> int:
+    """The refund that was told has failed after all: the same tickets count again. As `refunded`."""
+    return _hear_refund(site, reservation_id, payment_id, message_id, back=False)
+
+
+def _hear_refund(site: Site, reservation_id: str, payment_id: str, message_id: str | None, *, back: bool) -> int:
+    with site.database.transaction() as connection:
+        standing = _locked(connection, site, reservation_id)
+        charge = store.find_charge(connection, payment_id)
+        if standing is None or charge is None or charge.reservation_id != reservation_id:
+            raise NotFound("no such payment was told of this reservation")
+        new = inbox_of.claim(connection, inbox, message_id, PAYMENTS)
+        if new and charge.outcome is not Outcome.REFUSED and back is not (charge.reason == REFUNDED):
+            store.settle_charge(connection, replace(charge, reason=REFUNDED if back else None))
+            _void(connection, reservation_id) if back else _revive(connection, standing)
+        states = [ticket.state for ticket in tickets.of_reservation(connection, reservation_id)]
+        return states.count(TicketState.VOID)
+
+
+def _void(connection: Connection, reservation_id: str) -> None:
+    """Whoever admits with one of these tickets at the same time waits, or is waited for."""
+    found = tickets.of_reservation(connection, reservation_id)
+    locked = tickets.lock(connection, [ticket.id for ticket in found if ticket.state is not TicketState.VOID])
+    admitted = [ticket.id for ticket in locked.values() if ticket.admitted_at is not None]
+    if admitted:
+        log.warning("refunded_after_admission", reservation_id=reservation_id, tickets=admitted)
+    else:
+        tickets.set_state(connection, reservation_id, TicketState.VOID)
+
+
+def _revive(connection: Connection, standing: Standing) -> None:
+    sold = standing.status is State.RESERVED
+    tickets.revive(connection, standing.reservation.id, TicketState.VALID if sold else TicketState.SUSPENDED)

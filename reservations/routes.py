@@ -31,6 +31,8 @@ from reservations.schemas import (
     Paid,
     PaidAnswer,
     Purchase,
+    Refund,
+    RefundHeard,
     Reservation,
     Reservations,
     Wait,
@@ -232,6 +234,27 @@ def pay_reservation(wiring: Wiring, reservation_id: UUID, body: Paid) -> PaidAns
     """
     told = Charge(body.payment_id, str(reservation_id), body.amount, body.currency)
     return PaidAnswer.of(paying.paid(wiring.site, wiring.settings, told))
+
+
+@internal.post(
+    "/internal/reservations/{reservationId}/refunded", answer=RefundHeard, raises=[NotFound, DependencyUnavailable]
+)
+def refund_reservation(wiring: Wiring, reservation_id: UUID, body: Refund, headers: IdempotencyHeaders) -> RefundHeard:
+    """All that was paid has gone back: the tickets are void from now on, unless one was used at the gate already.
+
+    The sale stays as it is, and nothing is told to the other sites.
+    """
+    key = headers.idempotency_key
+    return RefundHeard(void=paying.refunded(wiring.site, str(reservation_id), body.payment_id, key))
+
+
+@internal.post(
+    "/internal/reservations/{reservationId}/refund-failed", answer=RefundHeard, raises=[NotFound, DependencyUnavailable]
+)
+def fail_refund(wiring: Wiring, reservation_id: UUID, body: Refund, headers: IdempotencyHeaders) -> RefundHeard:
+    """A refund that had succeeded has failed after all, and the money is here again: the same tickets count again."""
+    key = headers.idempotency_key
+    return RefundHeard(void=paying.refund_failed(wiring.site, str(reservation_id), body.payment_id, key))
 
 
 @internal.post("/internal/accounts/verified", answer=Joined, raises=[DependencyUnavailable])

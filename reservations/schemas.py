@@ -103,12 +103,24 @@ class PaidAnswer(AnswerModel):
         description="reserved: the tickets are sold. asking: it came too late, the log is asked again, and payments is"
         " told later. refused: to be refunded."
     )
-    reason: str | None = Field(description="Why it is refused.")
+    reason: str | None = Field(description="Why it is refused; `refunded` when it was kept and went back later.")
 
     @classmethod
     def of(cls, charge: domain.Charge) -> Self:
         """The answer to payments."""
         return cls(outcome=charge.outcome.value, reason=charge.reason)
+
+
+class Refund(BodyModel):
+    """Which payment has gone back in full, or has not after all."""
+
+    payment_id: str = Field(min_length=1, max_length=64, pattern=r"^[!-~]+$", description="As it was told to be paid.")
+
+
+class RefundHeard(AnswerModel):
+    """What became of the tickets."""
+
+    void: int = Field(description="How many of the reservation's tickets are void now.")
 
 
 class AccountVerified(BodyModel):
@@ -204,6 +216,9 @@ class Reservation(AnswerModel):
     created_at: datetime
     expires_at: datetime = Field(description="When the hold ends unless it is paid.")
     log_position: LogPosition | None = Field(description="The record that proves its place in the log.")
+    refunded: bool = Field(
+        False, description="What was paid has gone back in full: the tickets are void, unless one had been used."
+    )
     access_token: str | None = Field(None, description="Opens this reservation; given to its maker alone.")
 
     @classmethod
@@ -224,6 +239,7 @@ class Reservation(AnswerModel):
             created_at=reservation.created_at,
             expires_at=sale.expires_at or reservation.created_at,
             log_position=LogPosition(topic=topic, partition=sale.partition, offset=sale.offset) if seen else None,
+            refunded=reservation.refunded,
             access_token=access_token,
         )
 

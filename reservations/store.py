@@ -2,12 +2,13 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, select, tuple_, update
 
-from reservations.domain import Charge, MailDue, Outcome, Reservation, Submit
+from reservations.domain import REFUNDED, Charge, MailDue, Outcome, Reservation, Submit
 from reservations.tables import charges, reservations
 from shared.database import Rows, ask, tell
 from shop.inventory.domain import Pool
@@ -29,9 +30,16 @@ COLUMNS = (
     reservations.c.resubmitted,
 )
 
+STANDING = and_(charges.c.reservation_id == reservations.c.id, charges.c.outcome != Outcome.REFUSED.value)
+WITH_REFUNDED = (*COLUMNS, exists().where(STANDING, charges.c.reason == REFUNDED))
+
 
 def _reservation(row: Any) -> Reservation:
     return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:14])
+
+
+def _with_refunded(row: Any) -> Reservation:
+    return replace(_reservation(row), refunded=row[14])
 
 
 INSERT = """
@@ -74,8 +82,8 @@ def insert_reservations(connection: Connection, made: Sequence[Reservation]) -> 
 
 def find(connection: Connection, ids: Sequence[str]) -> dict[str, Reservation]:
     """Reservations by id."""
-    rows = connection.execute(select(*COLUMNS).where(reservations.c.id.in_(ids)))
-    return {row[0]: _reservation(row) for row in rows}
+    rows = connection.execute(select(*WITH_REFUNDED).where(reservations.c.id.in_(ids)))
+    return {row[0]: _with_refunded(row) for row in rows}
 
 
 def find_by_sales(connection: Connection, sale_ids: Sequence[str]) -> dict[str, Reservation]:
@@ -164,11 +172,11 @@ def of_account(
     connection: Connection, account_id: str, after: tuple[datetime, str] | None, limit: int
 ) -> list[Reservation]:
     """An account's reservations, newest first, from behind `after` on (created at, id)."""
-    query = select(*COLUMNS).where(reservations.c.account_id == account_id)
+    query = select(*WITH_REFUNDED).where(reservations.c.account_id == account_id)
     if after is not None:
         query = query.where(tuple_(reservations.c.created_at, reservations.c.id) < after)
     rows = connection.execute(query.order_by(reservations.c.created_at.desc(), reservations.c.id.desc()).limit(limit))
-    return [_reservation(row) for row in rows]
+    return [_with_refunded(row) for row in rows]
 
 
 def join_account(connection: Connection, account_id: str, buyer: str) -> int:
@@ -202,6 +210,12 @@ def standing_charge(connection: Connection, reservation_id: str) -> Charge | Non
 def has_charge(connection: Connection, reservation_id: str) -> bool:
     """Whether a payment was ever told of, whatever became of it."""
     return connection.execute(select(exists().where(charges.c.reservation_id == reservation_id))).scalar_one()
+
+
+def is_refunded(connection: Connection, reservation_id: str) -> bool:
+    """Whether the payment that stands for a reservation has gone back in full."""
+    charge = standing_charge(connection, reservation_id)
+    return charge is not None and charge.reason == REFUNDED
 
 
 def _charge(connection: Connection, which: ColumnElement[bool]) -> Charge | None:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from shared.delivery import deliveries_table
 from shared.idempotency import idempotency_table
+from shared.inbox import inbox_table
 from shared.mail import mails_table
 
 SCHEMA = "reservations"
@@ -78,6 +79,7 @@ sa.Index(
     postgresql_where=tickets.c.state != "void",
 )
 sa.Index("tickets_by_reservation", tickets.c.reservation_id)
+sa.Index("tickets_void", tickets.c.id, postgresql_where=tickets.c.state == "void")
 
 # Who went in. The index lets in one a ticket, whatever the number of scanners; further ones are kept as evidence.
 admissions = sa.Table(
@@ -98,4 +100,5 @@ sa.Index("admissions_ticket", admissions.c.ticket_id)
 
 idempotency_keys = idempotency_table(metadata, SCHEMA)
 deliveries = deliveries_table(metadata, SCHEMA)
+inbox = inbox_table(metadata, SCHEMA)
 mails = mails_table(metadata, SCHEMA)

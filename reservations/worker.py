@@ -12,9 +12,10 @@ import structlog
 from reservations import handlers, paying
 from reservations.handlers import Site
 from reservations.settings import WorkerSettings
-from reservations.tables import deliveries, idempotency_keys, mails
+from reservations.tables import deliveries, idempotency_keys, inbox, mails
 from reservations.tickets import mailing
 from shared import delivery, idempotency, logs, mail, memory, outbox
+from shared import inbox as inbox_of
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.delivery import Couriers
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 BATCH = 200
 LETTERS = 10
 KEEP_KEYS = timedelta(hours=48)
+KEEP_INBOX = timedelta(days=30)
 RETRY_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 10.0
 
@@ -70,6 +72,7 @@ def _prune(site: Site) -> int:
         return (
             outbox.prune(connection, outbox_table)
             + idempotency.expire(connection, idempotency_keys, now - KEEP_KEYS)
+            + inbox_of.prune(connection, inbox, now - KEEP_INBOX)
             + delivery.prune(connection, deliveries)
             + mail.prune(connection, mails, now)
         )

@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,12 @@ import psycopg
 from psycopg.rows import dict_row
 from werkzeug.test import TestResponse
 
+from reservations import worker
 from reservations.app import create_app
-from reservations.settings import ReservationsSettings
+from reservations.handlers import Site
+from reservations.settings import ReservationsSettings, WorkerSettings
+from shared.clock import SystemClock
+from shared.database import Database
 from shared.http import HttpApp
 from shared.settings import load
 from tests.contract.door import NOWHERE, fill
@@ -35,6 +39,7 @@ FACTS = {
     "tickets": "SELECT * FROM reservations.tickets ORDER BY id",
     "admissions": "SELECT * FROM reservations.admissions ORDER BY number",
     "deliveries": "SELECT * FROM reservations.deliveries ORDER BY number",
+    "inbox": "SELECT id, source FROM reservations.inbox ORDER BY id",
     "mails": "SELECT * FROM reservations.mails ORDER BY created_at, id",
 }
 
@@ -130,7 +135,7 @@ class Service:
 
     def clear(self) -> None:
         """As if nobody had ever asked for anything."""
-        names = ("reservations", "idempotency_keys", "charges", "tickets", "admissions", "deliveries", "mails")
+        names = ("reservations", "idempotency_keys", "charges", "tickets", "admissions", "deliveries", "inbox", "mails")
         ours = ", ".join(f"reservations.{name}" for name in names)
         self.sql.execute(f"TRUNCATE shop.sales, shop.outbox, {ours}".encode())
         self.sql.execute("UPDATE shop.pools SET held = 0, sold = 0, log_held = 0, log_sold = 0")
@@ -177,6 +182,27 @@ def _open(settings: ReservationsSettings) -> Iterator[Service]:
         yield Service(app, settings, sql)
     app.stop()
     app.end()
+
+
+@contextlib.contextmanager
+def open_worker(service: Service) -> Iterator[Callable[[], None]]:
+    """Lets the worker look once, whenever it is called; it sends no mail and posts nothing."""
+    given = {
+        "DATABASE_URL": service.settings.database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
+        "SERVICE_TOKEN": service.service_token,
+        "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
+        "SMTP_URL": "smtp://127.0.0.1:1",
+    }
+    settings = load(WorkerSettings, given)
+    database = Database(settings, "worker")
+    site = Site(database, settings.federation(), SystemClock())
+
+    def once() -> None:
+        worker.run_once(site, settings)
+
+    yield once
+    database.close()
 
 
 def is_problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:

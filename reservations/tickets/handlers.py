@@ -190,6 +190,13 @@ def _result(ticket: Ticket, admission: Admission) -> str:
     return "admitted" if ticket.state is TicketState.VALID else TicketVoid.code
 
 
+def void(site: Site, match_number: int | None, after: str | None, limit: int) -> tuple[list[str], str | None]:
+    """Ids of tickets that were given back, and where the next page begins."""
+    with site.database.transaction() as connection:
+        found = store.void_ids(connection, match_number, after, limit + 1)
+    return found[:limit], found[limit - 1] if len(found) > limit else None
+
+
 def double_uses(site: Site, after: int, limit: int) -> Iterable[tuple[int, Entered]]:
     """Tickets that were used more than once, in the order in which that was found."""
     with site.database.transaction() as connection:

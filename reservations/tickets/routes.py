@@ -21,6 +21,8 @@ from reservations.tickets.schemas import (
     TicketKey,
     TicketKeys,
     Tickets,
+    VoidQuery,
+    VoidTickets,
 )
 from reservations.wiring import Wiring
 from shared.errors import DependencyUnavailable, Forbidden, NotFound, Unauthenticated
@@ -125,6 +127,18 @@ def sync_admissions(wiring: Wiring, caller: Caller, body: OfflineAdmissions) -> 
     scanner = _scanner(wiring, caller, body.scanner)
     scans = [(each.code, Scan(scanner, each.admitted_at, offline=True)) for each in body.admissions]
     return Admissions(items=_answers(handlers.sync(wiring.site, wiring.codes, scans)))
+
+
+@gate.get("/api/tickets/void", answer=VoidTickets, access=TOKEN, raises=[Forbidden, DependencyUnavailable])
+def list_void_tickets(wiring: Wiring, caller: Caller, query: VoidQuery) -> VoidTickets:
+    """The tickets that open no gate any more, for a scanner that will have no network.
+
+    For accounts with the role gate or admin, and with the service token. Fetch all pages before the match.
+    """
+    _scanner(wiring, caller, None)
+    after = None if query.cursor is None else str(query.cursor)
+    found, place = handlers.void(wiring.site, query.match_number, after, query.limit)
+    return VoidTickets(items=[UUID(each) for each in found], next_cursor=None if place is None else UUID(place))
 
 
 @gate.get("/api/tickets/double-uses", answer=Admissions, access=roles("gate", "admin"), raises=[DependencyUnavailable])

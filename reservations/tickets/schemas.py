@@ -151,6 +151,21 @@ class Admissions(AnswerModel):
     next_cursor: str | None = None
 
 
+class VoidQuery(QueryModel):
+    """Which part of the void tickets."""
+
+    match_number: int | None = Field(None, ge=1, le=PATH_INT_MAX, description="Only tickets for this match.")
+    limit: int = Field(1000, ge=1, le=1000)
+    cursor: UUID | None = Field(None, description="`nextCursor` of the page before.")
+
+
+class VoidTickets(AnswerModel):
+    """Tickets that open no gate any more."""
+
+    items: list[UUID] = Field(description="As in `jti` of their codes.")
+    next_cursor: UUID | None
+
+
 class DoubleUseQuery(QueryModel):
     """Which part of the double uses."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from reservations.domain import Reservation
 from reservations.tables import admissions, reservations, tickets
@@ -63,6 +63,27 @@ def set_state(connection: Connection, reservation_id: str, state: TicketState) -
     """Lets the tickets of a reservation count, wait, or count no more; a void one stays void."""
     own = (tickets.c.reservation_id == reservation_id, tickets.c.state != TicketState.VOID.value)
     connection.execute(update(tickets).where(*own).values(state=state.value))
+
+
+def revive(connection: Connection, reservation_id: str, state: TicketState) -> None:
+    """Lets the tickets count again, or wait, that a reservation had last, though they are void."""
+    last = (
+        select(tickets.c.id)
+        .ext(distinct_on(tickets.c.number))
+        .where(tickets.c.reservation_id == reservation_id)
+        .order_by(tickets.c.number, tickets.c.issued_at.desc())
+    )
+    connection.execute(update(tickets).where(tickets.c.id.in_(last)).values(state=state.value))
+
+
+def void_ids(connection: Connection, match_number: int | None, after: str | None, limit: int) -> list[str]:
+    """Ids of void tickets, of one match or of all, in their own order, from behind `after` on."""
+    query = select(tickets.c.id).where(tickets.c.state == text(f"'{TicketState.VOID.value}'"))
+    if match_number is not None:
+        query = query.where(tickets.c.match_number == match_number)
+    if after is not None:
+        query = query.where(tickets.c.id > after)
+    return list(connection.execute(query.order_by(tickets.c.id).limit(limit)).scalars())
 
 
 def of_reservation(connection: Connection, reservation_id: str) -> list[Ticket]:

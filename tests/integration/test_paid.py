@@ -12,14 +12,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from matchday.servers import Postgres
-from reservations import paying, worker
+from reservations import paying
 from reservations.handlers import Site
-from reservations.settings import WorkerSettings
 from shared.clock import SystemClock
 from shared.database import Database
-from shared.settings import load
-from tests.contract.door import NOWHERE
-from tests.counter import Service, is_problem, open_replica, open_service
+from tests.counter import Service, is_problem, open_replica, open_service, open_worker
 from tests.resources import Databases
 
 ROUNDS = 8
@@ -50,22 +47,8 @@ def service(services: list[Service]) -> Service:
 @pytest.fixture
 def work(service: Service) -> Iterator[Callable[[], None]]:
     """Lets the worker look once; it sends no mail and posts nothing."""
-    given = {
-        "DATABASE_URL": service.settings.database_url,
-        "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
-        "SERVICE_TOKEN": service.service_token,
-        "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
-        "SMTP_URL": "smtp://127.0.0.1:1",
-    }
-    settings = load(WorkerSettings, given)
-    database = Database(settings, "worker")
-    site = Site(database, settings.federation(), SystemClock())
-
-    def once() -> None:
-        worker.run_once(site, settings)
-
-    yield once
-    database.close()
+    with open_worker(service) as once:
+        yield once
 
 
 def held(service: Service, quantity: int = 2, **options: Any) -> dict[str, Any]:

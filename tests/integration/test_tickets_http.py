@@ -394,6 +394,76 @@ def test_what_is_no_list_of_admissions_is_refused(service: Service, body: dict[s
     is_problem(answer, 422, "validation_failed")
 
 
+# -- what a scanner must refuse without a network --------------------------------------------------------------------
+
+
+def void_ids(service: Service, query: str = "", token: str | None = GATE) -> list[str]:
+    """All pages of the list of void tickets."""
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = service.call("GET", f"/api/tickets/void?{query}{cursor}", token=token)
+        assert page.status_code == 200, page.text
+        seen += page.get_json()["items"]
+        found = page.get_json()["nextCursor"]
+        cursor = None if found is None else f"&cursor={found}"
+    return seen
+
+
+def give_back(service: Service, match: int = 1) -> list[str]:
+    """Tickets whose money has gone back; the `jti` of their codes."""
+    made = service.sold(match, 1, 2)
+    body = {"paymentId": f"pay-{made['id']}", "amount": made["amount"], "currency": made["currency"]}
+    claims = [
+        jwt.decode(each["code"], options={"verify_signature": False})
+        for each in tickets_of(service, made["accessToken"])
+    ]
+    for word in ("paid", "refunded"):
+        told = body if word == "paid" else {"paymentId": body["paymentId"]}
+        path = f"/internal/reservations/{made['id']}/{word}"
+        assert service.call("POST", path, token=service.service_token, json=told).status_code == 200
+    return [str(each["jti"]) for each in claims]
+
+
+def test_void_tickets_are_listed_by_the_id_in_their_code_and_no_others_are(service: Service) -> None:
+    service.sold(1, 1, 2)
+    suspended = service.sold(1)
+    service.sql.execute(
+        "UPDATE reservations.tickets SET state = 'suspended' WHERE reservation_id = %s", (suspended["id"],)
+    )
+    assert void_ids(service) == []
+    first, second = give_back(service, 1), give_back(service, 2)
+    assert set(void_ids(service)) == {*first, *second}
+    assert set(void_ids(service, "matchNumber=2")) == set(second)
+    assert void_ids(service, "matchNumber=3") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 7])
+def test_void_tickets_come_in_pages_each_once(service: Service, limit: int) -> None:
+    ids = [ticket for _ in range(3) for ticket in give_back(service)]
+    give_back(service, 2)
+    found = void_ids(service, f"matchNumber=1&limit={limit}")
+    assert Counter(found) == Counter(ids)
+    first = service.call("GET", f"/api/tickets/void?limit={limit}&matchNumber=1", token=GATE).get_json()
+    assert len(first["items"]) == min(limit, 6)
+    assert (first["nextCursor"] is None) == (limit >= 6)
+
+
+def test_void_tickets_are_for_the_gate_alone(service: Service) -> None:
+    ids = set(give_back(service))
+    for token in (GATE, account("admin"), service.service_token):
+        assert set(void_ids(service, token=token)) == ids
+    for role in ("buyer", "partner"):
+        is_problem(service.call("GET", "/api/tickets/void", token=account(role)), 403, "forbidden")
+    for stranger in (None, "x" * 43, service.sold(2)["accessToken"]):
+        is_problem(service.call("GET", "/api/tickets/void", token=stranger), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=", "limit=0", "limit=1001", "matchNumber=0", "match=1"])
+def test_what_is_no_part_of_the_void_tickets_is_refused(service: Service, query: str) -> None:
+    is_problem(service.call("GET", f"/api/tickets/void?{query}", token=GATE), 422, "validation_failed")
+
+
 def test_codes_are_kept_nowhere(service: Service) -> None:
     """Who reads the database cannot print tickets."""
     code = code_of(service)

@@ -44,6 +44,7 @@ from shared.idempotency import Claim, Verdict, claim
 log = structlog.get_logger(__name__)
 
 KEY_SCOPE = "payments"
+PAID = "/paid"
 AUTHENTICATION = "authentication_required"
 
 
@@ -270,7 +271,7 @@ def _succeed(connection: Connection, payment: Payment, intent: Intent) -> Paymen
 def tell_paid(connection: Connection, payment: Payment) -> None:
     """Message to reservations: this reservation is paid."""
     body = {"paymentId": payment.id, "amount": payment.received, "currency": payment.currency}
-    path = f"/internal/reservations/{payment.reservation_id}/paid"
+    path = f"/internal/reservations/{payment.reservation_id}{PAID}"
     delivery.send(connection, deliveries, [Delivery(TARGET, path, body, payment.reservation_id)])
 
 
@@ -279,6 +280,8 @@ def tell_paid(connection: Connection, payment: Payment) -> None:
 
 def told(connection: Connection, taken: Taken, answer: object) -> None:
     """Reservations has answered that a reservation is paid; in the transaction that marks the delivery."""
+    if not taken.path.endswith(PAID):
+        return  # of refunds it says nothing that matters here
     outcome = answer.get("outcome") if isinstance(answer, dict) else None
     if outcome not in tuple(Outcome):
         log.error("outcome_not_understood", path=taken.path)
@@ -314,6 +317,8 @@ def decide(connection: Connection, payment: Payment, outcome: Outcome, reason: s
         earned = -store.balance(connection, payment.id, Account.DEPOSITS)
         entries = move(earned, payment.currency, Account.SALES, Account.DEPOSITS)
         store.write_ledger(connection, f"sale:{payment.id}", payment.id, entries)
+        if refunding.is_given_back(connection, payment):
+            refunding.tell(connection, payment, back=True)
     elif outcome is Outcome.REFUSED:
         log.warning("sale_refused", payment_id=payment.id, reason=reason)
         refunding.refund_rest(connection, payment, reason or "refused")

@@ -12,6 +12,7 @@ from payments import store
 from payments.domain import (
     Account,
     Entry,
+    Outcome,
     Payment,
     Refund,
     RefundStatus,
@@ -22,7 +23,10 @@ from payments.domain import (
     check_refund,
     move,
 )
-from payments.tables import idempotency_keys
+from payments.reservations import TARGET
+from payments.tables import deliveries, idempotency_keys
+from shared import delivery
+from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.idempotency import Claim, Verdict, claim
 
@@ -135,9 +139,24 @@ def apply(connection: Connection, told: StripeRefund) -> bool:
         return True  # what failed stays failed, whatever comes late
     if known.status is RefundStatus.SUCCEEDED and told.status is RefundStatus.PENDING:
         return True
+    before = is_given_back(connection, payment)
     store.change_refund(connection, known.id, status=told.status, stripe_id=told.id, failure_reason=told.failure_reason)
     _book(connection, payment, known, told.status)
+    if payment.outcome is Outcome.RESERVED and is_given_back(connection, payment) is not before:
+        tell(connection, payment, back=not before)
     return True
+
+
+def is_given_back(connection: Connection, payment: Payment) -> bool:
+    """Whether all that was received has gone back, by Stripe's word; the payment's row is locked."""
+    return 0 < payment.received <= store.given_back(connection, payment.id)
+
+
+def tell(connection: Connection, payment: Payment, *, back: bool) -> None:
+    """Message to reservations: the tickets' money has gone back, or has not after all. Of a sale that stands only."""
+    path = f"/internal/reservations/{payment.reservation_id}/{'refunded' if back else 'refund-failed'}"
+    told = Delivery(TARGET, path, {"paymentId": payment.id}, payment.reservation_id)
+    delivery.send(connection, deliveries, [told])
 
 
 def _by_our_id(connection: Connection, told: StripeRefund, payment: Payment) -> Refund | None:

@@ -175,6 +175,14 @@ def refunded(connection: Connection, payment_id: str) -> int:
     return int(connection.execute(total).scalar_one())
 
 
+def given_back(connection: Connection, payment_id: str) -> int:
+    """What has gone back of a payment, by Stripe's word."""
+    total = select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0)).where(
+        refunds.c.payment_id == payment_id, refunds.c.status == RefundStatus.SUCCEEDED
+    )
+    return int(connection.execute(total).scalar_one())
+
+
 def insert_refund(connection: Connection, refund: Refund) -> bool:
     """Writes a new refund; False when it, or Stripe's refund that it stands for, is there."""
     row = insert(refunds).values(

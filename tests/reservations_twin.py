@@ -4,7 +4,8 @@ with reservations_twin() as twin:
     held = twin.hold(amount=25_000)              # a reservation that is held; `held.credential` opens it
     twin.outcome[held.id] = "asking"             # what it will say when it is told that this one is paid
     twin.fails = 3                               # the next three messages are answered 503
-    twin.paid                                    # every message that it took, in order
+    twin.paid                                    # every such message that it took, in order
+    twin.refunds                                 # and those about refunds: (reservation, word, body, key)
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from typing import Any, cast
 
 RESERVATION = re.compile(r"/internal/reservations/([0-9a-f-]{36})")
 PAID = re.compile(r"/internal/reservations/([0-9a-f-]{36})/paid")
+REFUND = re.compile(r"/internal/reservations/([0-9a-f-]{36})/(refunded|refund-failed)")
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Twin:
     reservations: dict[str, Reservation] = field(default_factory=dict)
     outcome: dict[str, str] = field(default_factory=dict)
     paid: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    refunds: list[tuple[str, str, dict[str, Any], str]] = field(default_factory=list)
     fails: int = 0
     status: int = 503
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,6 +78,10 @@ class Twin:
     def told_of(self, reservation_id: str) -> list[dict[str, Any]]:
         """What it was told of one reservation."""
         return [body for told, body, _ in self.paid if told == reservation_id]
+
+    def refunds_of(self, reservation_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """What it was told of one reservation's refunds."""
+        return [(word, body) for told, word, body, _ in self.refunds if told == reservation_id]
 
     def get(self, reservation_id: str, credential: str | None) -> tuple[int, Any]:
         found = self.reservations.get(reservation_id)
@@ -104,6 +111,14 @@ class Twin:
                 found.status = "reserved"
             return 200, {"outcome": outcome, "reason": "sold_out" if outcome == "refused" else None}
 
+    def hear_refund(self, reservation_id: str, word: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
+        with self.lock:
+            if self.fails:
+                self.fails -= 1
+                return self.status, {"code": "told_so"}
+            self.refunds.append((reservation_id, word, body, key))
+            return 200, {"void": 2 if word == "refunded" else 0}
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -117,8 +132,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        found = PAID.fullmatch(self.path)
-        self._answer(*(self._twin().hear_paid(found[1], body, self.headers["Idempotency-Key"]) if found else (404, {})))
+        key = self.headers["Idempotency-Key"]
+        if found := PAID.fullmatch(self.path):
+            self._answer(*self._twin().hear_paid(found[1], body, key))
+        elif found := REFUND.fullmatch(self.path):
+            self._answer(*self._twin().hear_refund(found[1], found[2], body, key))
+        else:
+            self._answer(404, {})
 
     def _answer(self, status: int, body: Any) -> None:
         if self.headers.get("Authorization") != f"Bearer {self._twin().service_token}":

@@ -186,6 +186,118 @@ def test_what_went_back_at_stripe_itself_is_not_given_twice(till: Till, payment:
     assert till.books(payment["id"]) == {}
 
 
+# -- reservations hears of it ----------------------------------------------------------------------------------------
+
+BACK, FAILED = "refunded", "refund-failed"
+
+
+def _told(till: Till, payment: dict[str, Any]) -> list[str]:
+    """What reservations heard of the payment's refunds, in order."""
+    till.settle()
+    told = till.twin.refunds_of(payment["reservationId"])
+    assert all(body == {"paymentId": payment["id"]} for _, body in told)
+    return [word for word, _ in told]
+
+
+def test_reservations_hears_of_a_refund_in_full_once(till: Till, payment: dict[str, Any]) -> None:
+    till.refund(payment["id"])
+    assert _told(till, payment) == [BACK]
+    assert _told(till, payment) == [BACK]
+    refused = till.rows("SELECT 1 FROM payments.deliveries WHERE refused_at IS NOT NULL")
+    assert refused == []
+
+
+def test_reservations_hears_nothing_of_a_part_and_all_of_the_last_one(till: Till, payment: dict[str, Any]) -> None:
+    for amount, told in ((10_000, []), (14_999, []), (1, [BACK])):
+        till.refund(payment["id"], amount=amount)
+        assert _told(till, payment) == told
+
+
+def test_parts_that_are_given_back_at_once_are_told_once(till: Till, payment: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda _: till.refund(payment["id"], amount=5_000), range(5)))
+    assert _told(till, payment) == [BACK]
+
+
+@pytest.mark.parametrize("events", [True, False], ids=["events come", "events are lost"])
+def test_reservations_hears_of_a_pending_refund_when_it_has_succeeded(till: Till, events: bool) -> None:
+    payment = _paid(till, "pm_card_pendingRefund")
+    if not events:
+        till.stripe.hold()
+    till.refund(payment["id"])
+    till.deliver()
+    assert till.refunds(payment["id"]) == [(25_000, "pending")]
+    assert till.twin.refunds_of(payment["reservationId"]) == []
+
+    def settled() -> bool:
+        till.work()
+        return till.refunds(payment["id"]) == [(25_000, "succeeded")]
+
+    eventually(settled)
+    assert _told(till, payment) == [BACK]
+
+
+def test_a_refund_that_stripe_refuses_is_not_told(till: Till, payment: dict[str, Any]) -> None:
+    till.stripe.hold()
+    till.stripe.api.v1.refunds.create({"payment_intent": payment["intentId"], "amount": 1_000})
+    assert till.refund(payment["id"]).json()["status"] == "failed"
+    assert _told(till, payment) == []
+
+
+def test_reservations_hears_when_a_refund_that_had_succeeded_fails_after_all(till: Till) -> None:
+    payment = _paid(till, "pm_card_refundFail")
+    till.refund(payment["id"])
+    eventually(lambda: till.refunds(payment["id"]) == [(25_000, "failed")])
+    assert _told(till, payment) == [BACK, FAILED]
+    till.refund(payment["id"])
+    eventually(lambda: till.refunds(payment["id"]) == [(25_000, "failed")] * 2)
+    assert _told(till, payment) == [BACK, FAILED] * 2
+
+
+def test_a_part_that_fails_after_all_is_not_told(till: Till) -> None:
+    payment = _paid(till, "pm_card_refundFail")
+    till.refund(payment["id"], amount=10_000)
+    eventually(lambda: till.refunds(payment["id"]) == [(10_000, "failed")])
+    assert _told(till, payment) == []
+
+
+def test_a_refund_made_at_stripe_itself_is_told(till: Till, payment: dict[str, Any]) -> None:
+    till.stripe.api.v1.refunds.create({"payment_intent": payment["intentId"]})
+    assert _told(till, payment) == [BACK]
+
+
+def test_what_is_refunded_before_its_tickets_are_sold_is_told_when_they_are(till: Till) -> None:
+    held = till.twin.hold()
+    till.twin.outcome[held.id] = "asking"
+    payment = till.pay(held)
+    till.buyer_pays(payment)
+    till.settle()
+    till.refund(payment["id"])
+    assert _told(till, payment) == []
+    till.tell_outcome(payment, "reserved")
+    assert _told(till, payment) == [BACK]
+    assert till.books(payment["id"]) == {}
+
+
+def test_what_is_refunded_since_there_are_no_tickets_is_not_told(till: Till) -> None:
+    held = till.twin.hold()
+    till.twin.outcome[held.id] = "refused"
+    payment = till.pay(held)
+    till.buyer_pays(payment)
+    till.settle()
+    till.settle()
+    assert till.refunds(payment["id"]) == [(25_000, "succeeded")]
+    assert _told(till, payment) == []
+
+
+def test_reservations_hears_of_a_refund_though_it_was_away(till: Till, payment: dict[str, Any]) -> None:
+    till.twin.fails = 3
+    till.refund(payment["id"])
+    till.deliver()
+    assert _told(till, payment) == [BACK]
+    assert till.twin.fails == 0
+
+
 # -- the books -------------------------------------------------------------------------------------------------------
 
 

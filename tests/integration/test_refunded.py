@@ -279,9 +279,7 @@ def test_an_admitted_ticket_counts_again_when_the_log_takes_its_refunded_sale(
     assert states(service, made) == ["admitted", "valid"]
 
 
-def test_an_admitted_ticket_that_waits_for_the_log_is_not_made_void(
-    service: Service, work: Callable[[], None]
-) -> None:
+def test_an_admitted_ticket_that_waits_for_the_log_is_not_made_void(service: Service, work: Callable[[], None]) -> None:
     made = paid(service)
     admit(service, tickets(service, made)[0]["code"])
     drop_reserved(service)

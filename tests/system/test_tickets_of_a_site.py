@@ -114,6 +114,23 @@ def test_tickets_bought_in_one_call_come_by_mail_and_admit_once(site: RunningSit
     assert rows(site, "SELECT amount, status FROM payments.payments WHERE email = %s", email) == [(15_000, "succeeded")]
 
 
+def test_what_is_refunded_in_full_opens_no_gate_and_the_log_hears_nothing_of_it(site: RunningSite, email: str) -> None:
+    made = purchase(site, email, 6).json()
+    tickets = rows(site, "SELECT id::text FROM reservations.tickets WHERE reservation_id = %s", made["id"])
+    ((payment,),) = rows(site, "SELECT id::text FROM payments.payments WHERE reservation_id = %s", made["id"])
+    eventually(lambda: told(site, 6) == [PENDING, RESERVED], 30)
+    refund = site.client("payments").post(f"/internal/payments/{payment}/refunds", json={}, headers=site.operator())
+    assert refund.status_code == 201, refund.text
+
+    def void() -> set[str]:
+        path = "/api/tickets/void?matchNumber=6"
+        return set(site.client("reservations").get(path, headers=site.operator()).json()["items"])
+
+    eventually(lambda: void() == {ticket for (ticket,) in tickets}, what="the tickets are void")
+    assert status(site, made) == "reserved"
+    assert rows(site, "SELECT count(*) FROM shop.outbox WHERE key = %s", b"6-1") == [(2,)]
+
+
 def test_a_declined_card_leaves_the_log_as_if_nothing_had_been(site: RunningSite, email: str) -> None:
     refused = purchase(site, email, 2, DECLINED)
     assert (refused.status_code, refused.json()["code"]) == (402, "card_declined"), refused.text

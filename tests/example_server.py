@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flask import Response
 from pydantic import Field
 
-from shared.http import Answer, AnswerModel, HttpApp, QueryModel, Routes, create_http_app
+from shared.http import Answer, AnswerModel, BodyModel, HttpApp, QueryModel, Routes, create_http_app
 from shared.serve import main
 from shared.settings import HttpSettings
 from tests.example_service import Wiring, routes
@@ -40,6 +40,22 @@ def process(query: Wait) -> Process:
     """Answers after a time with who answered."""
     threading.Event().wait(query.seconds)
     return Process(pid=os.getpid(), parent=os.getppid())
+
+
+class Note(BodyModel):
+    text: str
+
+
+class Read(AnswerModel):
+    """What was read."""
+
+    text: str | None
+
+
+@process_routes.post("/api/notes", answer=Read)
+def take_note(body: Note | None) -> Read:
+    """Reads a body, if there is one."""
+    return Read(text=None if body is None else body.text)
 
 
 def create_app(settings: ExampleSettings) -> HttpApp:

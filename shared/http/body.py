@@ -60,6 +60,15 @@ class BodyReader:
         """The request's body as the model; a clear 4xx otherwise, or `Overloaded`."""
         return parse_json(model, self.read_json_bytes())
 
+    def read_json_if_any(self, model: type[M]) -> M | None:
+        """The same for a body that may be left out: an empty one is none, whatever it is said to be."""
+        declared = request.environ.get("CONTENT_LENGTH") or "0"
+        raw = self.read() if declared == "0" else self.read_json_bytes()
+        if not raw:
+            return None
+        _check_media_type(request.environ.get("CONTENT_TYPE", ""))
+        return parse_json(model, raw)
+
     def read_json_bytes(self) -> bytes:
         """The request's body, said to be JSON but not looked at."""
         _check_media_type(request.environ.get("CONTENT_TYPE", ""))
@@ -73,12 +82,6 @@ class BodyReader:
             return read_bytes(self._bytes_max)
         finally:
             self._slots.release()
-
-
-def no_body() -> bool:
-    """Whether the request says that it has none."""
-    environ = request.environ
-    return environ.get("CONTENT_LENGTH", "0") in ("", "0") and not environ.get("wsgi.input_terminated")
 
 
 def read_bytes(bytes_max: int) -> bytes:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared import errors
-from shared.http.body import BodyReader, no_body
+from shared.http.body import BodyReader
 from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass
 from shared.http.validation import TextFields, text_form
 
@@ -203,7 +203,8 @@ class Endpoint:
         if self._headers is not None:
             arguments["headers"] = self._headers.from_environ(request.environ)
         if self.body is not None:
-            arguments["body"] = None if self.body_may_miss and no_body() else self._bodies.read_json(self.body)
+            read_body = self._bodies.read_json_if_any if self.body_may_miss else self._bodies.read_json
+            arguments["body"] = read_body(self.body)
         elif self.takes_bytes:
             arguments["body"] = self._bodies.read_json_bytes()
         result = self.route.handler(**arguments)

@@ -197,6 +197,16 @@ def test_a_body_in_chunks_is_read_and_measured(serving: Serving) -> None:
     assert server.client.post("/api/orders", content=chunks(900_000), headers=headers).status_code == 413
 
 
+def test_a_body_that_may_miss_is_none_when_it_is_empty(serving: Serving) -> None:
+    server = serving().wait_until_ready()
+    for headers in ({}, {"Content-Type": "application/json"}):
+        assert server.client.post("/api/notes", headers=headers).json() == {"text": None}
+        assert server.client.post("/api/notes", headers=headers, content=iter([b""])).json() == {"text": None}
+    with_no_length = server.send("POST /api/notes HTTP/1.1\r\nConnection: close")
+    assert _received(with_no_length).startswith(b"HTTP/1.1 200 ")
+    assert server.client.post("/api/notes", json={"text": "x"}).json() == {"text": "x"}
+
+
 def test_head_and_304_and_204_have_no_body_on_the_wire(serving: Serving) -> None:
     server = serving().wait_until_ready()
     head = _received(server.send("HEAD /api/orders/1 HTTP/1.1\r\nConnection: close"))

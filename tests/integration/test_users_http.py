@@ -485,6 +485,14 @@ def test_a_page_goes_on_by_cookie(users: Users, clock: FixedClock) -> None:
     assert browser.get("/api/users/me", **base).status_code == 200
 
 
+def test_a_page_goes_on_and_signs_out_without_a_body(users: Users) -> None:
+    browser = page(users)
+    given = {"base_url": "https://localhost", "environ_overrides": {"wsgi.input_terminated": True}}
+    assert browser.post("/api/users/refresh", headers=csrf(browser), **given).status_code == 200
+    headers = csrf(browser) | {"Content-Type": "application/json", "Content-Length": "0"}
+    assert browser.post("/api/users/signout", headers=headers, **given).status_code == 204
+
+
 def test_signing_in_works_with_an_expired_cookie(users: Users, clock: FixedClock) -> None:
     browser = page(users)
     clock.advance(700)

@@ -1,5 +1,6 @@
 """Routes that are opened by what their body or a cookie of their own bears."""
 
+import pytest
 from flask.testing import FlaskClient
 
 from shared.errors import Unauthenticated
@@ -69,6 +70,23 @@ def test_a_body_that_may_miss_is_read_when_it_is_there() -> None:
     assert (wrong.status_code, wrong.get_json()["code"]) == (400, "malformed_json")
     unknown = client().post("/by-credential", json={"name": "x"})
     assert (unknown.status_code, unknown.get_json()["code"]) == (422, "validation_failed")
+
+
+# As our server says it of every request, with a body or without.
+@pytest.mark.parametrize("length", [None, "", "0"])
+@pytest.mark.parametrize("media_type", [None, "application/json", "text/plain"])
+def test_a_body_that_may_miss_misses_when_it_is_empty(length: str | None, media_type: str | None) -> None:
+    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": length, "CONTENT_TYPE": media_type}
+    given = {name: value for name, value in environ.items() if value is not None}
+    answer = client().post("/by-credential", environ_overrides=given)
+    assert (answer.status_code, answer.get_json()) == (200, {"account": None, "word": None})
+
+
+def test_a_body_that_may_miss_and_comes_in_chunks_is_read() -> None:
+    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    sent = {"data": b'{"word": "sesame"}', "environ_overrides": environ}
+    assert client().post("/by-credential", content_type="application/json", **sent).get_json()["word"] == "sesame"
+    assert client().post("/by-credential", content_type="text/plain", **sent).status_code == 415
 
 
 def test_a_body_that_may_miss_is_documented_so() -> None:

@@ -48,6 +48,8 @@ class Purpose(enum.Enum):
 class SignInFailed(Unauthenticated):
     """The e-mail address or the password is wrong"""
 
+    code: ClassVar[str] = "wrong_credentials"  # its own: who is `unauthenticated` gets other tokens and asks again
+
 
 class SessionEnded(Unauthenticated):
     """The session has ended; sign in again"""

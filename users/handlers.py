@@ -141,8 +141,8 @@ def sign_in(site: Site, email: str, password: str, device: Device) -> SignedIn:
     now = site.clock.now()
     fresh = site.passwords.hash(password) if site.passwords.is_outdated(proven.password_hash) else None
     with site.database.transaction() as connection:
-        account = known_account(connection, proven.id, lock=True)
-        if account.password_hash != proven.password_hash:
+        account = store.find_account(connection, proven.id, lock=True)
+        if account is None or account.password_hash != proven.password_hash:
             raise SignInFailed("the password was changed meanwhile")
         if fresh is not None:
             store.set_password(connection, account.id, fresh)

@@ -35,6 +35,7 @@ from users.domain import (
     RecentSignInRequired,
     RefreshTokenReused,
     Role,
+    SignInFailed,
 )
 from users.handlers import SignedIn, Site
 from users.schemas import (
@@ -128,7 +129,7 @@ def sign_up(wiring: Wiring, caller: Caller, body: NewAccount, headers: Idempoten
     answer=Tokens,
     access=CREDENTIAL,
     limit="sign_in",
-    raises=[Unauthenticated, RateLimited, Overloaded, DependencyUnavailable],
+    raises=[SignInFailed, RateLimited, Overloaded, DependencyUnavailable],
 )
 def sign_in(wiring: Wiring, caller: Caller, body: Credentials) -> Response:
     """Sign in: tokens in the body for programs, the same as cookies for pages."""
@@ -195,6 +196,7 @@ def ask_to_verify(wiring: Wiring, caller: Caller) -> Response:
         InvalidMailToken,
         PasswordRequired,
         CsrfFailed,
+        SignInFailed,
         Unauthenticated,
         RateLimited,
         Overloaded,
@@ -288,7 +290,7 @@ def export_me(wiring: Wiring, caller: Caller) -> ExportedData:
     status=204,
     access=SIGNED_IN,
     limit="sign_in",
-    raises=[RateLimited, Overloaded, DependencyUnavailable],
+    raises=[SignInFailed, RateLimited, Overloaded, DependencyUnavailable],
 )
 def change_password(wiring: Wiring, caller: Caller, body: PasswordChange) -> None:
     """Change the password; all other sessions end."""

@@ -158,7 +158,7 @@ def test_sign_in_takes_the_address_in_any_case(users: Users) -> None:
 def test_a_wrong_password_and_an_unknown_address_are_answered_alike(users: Users) -> None:
     users.verify(users.sign_up("ada@example.org"))
     answers = [users.try_to_sign_in("ada@example.org", OTHER), users.try_to_sign_in("nobody@example.org", OTHER)]
-    problems = [is_problem(answer, 401, "unauthenticated") for answer in answers]
+    problems = [is_problem(answer, 401, "wrong_credentials") for answer in answers]
     for problem in problems:
         del problem["requestId"]
     assert problems[0] == problems[1]
@@ -168,7 +168,7 @@ def test_a_wrong_password_and_an_unknown_address_are_answered_alike(users: Users
 def test_a_guesser_has_to_wait_and_the_right_password_does_not_help(users: Users, clock: FixedClock) -> None:
     users.verify(users.sign_up("ada@example.org"))
     for _ in range(20):
-        is_problem(users.try_to_sign_in("ada@example.org", OTHER), 401, "unauthenticated")
+        is_problem(users.try_to_sign_in("ada@example.org", OTHER), 401, "wrong_credentials")
     refused = users.try_to_sign_in("ADA@example.org")
     is_problem(refused, 429, "rate_limited")
     assert int(refused.headers["Retry-After"]) == 900
@@ -178,7 +178,7 @@ def test_a_guesser_has_to_wait_and_the_right_password_does_not_help(users: Users
 
 def test_addresses_that_nobody_has_make_guessers_wait_too(users: Users) -> None:
     for _ in range(20):
-        is_problem(users.try_to_sign_in("nobody@example.org", OTHER), 401, "unauthenticated")
+        is_problem(users.try_to_sign_in("nobody@example.org", OTHER), 401, "wrong_credentials")
     is_problem(users.try_to_sign_in("nobody@example.org", OTHER), 429, "rate_limited")
 
 
@@ -188,7 +188,7 @@ def test_a_guesser_with_an_account_of_the_same_address_cannot_start_anew(users: 
     users.sign_up("ada@example.org", OTHER)
     for _ in range(20):
         assert users.try_to_sign_in("ada@example.org", OTHER).status_code == 200
-        is_problem(users.try_to_sign_in("ada@example.org", "guess number one"), 401, "unauthenticated")
+        is_problem(users.try_to_sign_in("ada@example.org", "guess number one"), 401, "wrong_credentials")
     is_problem(users.try_to_sign_in("ada@example.org", OTHER), 429, "rate_limited")
 
 
@@ -245,7 +245,7 @@ def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
         return False
 
     monkeypatch.setattr(PasswordHasher, "check_needs_rehash", meanwhile)
-    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
     assert users.count("sessions") == 1
 
 
@@ -347,7 +347,7 @@ def test_passwords_cost_the_same_whether_or_not_there_is_an_account(
     costs = []
     for email in ("both@example.org", "verified@example.org", "claimed@example.org", "nobody@example.org"):
         counted.clear()
-        is_problem(users.try_to_sign_in(email, "not the password"), 401, "unauthenticated")
+        is_problem(users.try_to_sign_in(email, "not the password"), 401, "wrong_credentials")
         costs.append(len(counted))
     assert costs == [2, 2, 2, 2]
 
@@ -553,7 +553,7 @@ def test_the_mail_s_token_alone_gives_nobody_an_address(users: Users) -> None:
     is_problem(users.call("POST", path, json={"token": token}), 403, "password_required")
     victim = users.sign_up("victim@example.org", OTHER)
     is_problem(victim.call("POST", path, json={"token": token}), 403, "password_required")
-    is_problem(victim.call("POST", path, json={"token": token, "password": OTHER}), 401, "unauthenticated")
+    is_problem(victim.call("POST", path, json={"token": token, "password": OTHER}), 401, "wrong_credentials")
     assert users.rows("SELECT id FROM users.accounts WHERE verified_at IS NOT NULL") == []
     users.verify(victim)
     # From now on the first one's link opens nothing, whoever has it.
@@ -586,7 +586,7 @@ def test_passwords_are_not_guessed_by_the_link_either(users: Users) -> None:
     token = users.mailed_token("ada@example.org", "verify")
     path = "/api/users/email/verify"
     for _ in range(20):
-        is_problem(users.call("POST", path, json={"token": token, "password": OTHER}), 401, "unauthenticated")
+        is_problem(users.call("POST", path, json={"token": token, "password": OTHER}), 401, "wrong_credentials")
     is_problem(users.call("POST", path, json={"token": token, "password": PASSWORD}), 429, "rate_limited")
 
 
@@ -617,7 +617,7 @@ def test_a_forgotten_password_is_replaced_and_all_sessions_end(users: Users) -> 
     body = {"token": token, "password": OTHER}
     assert users.call("POST", "/api/users/password/reset", json=body).status_code == 204
     is_problem(ada.renew(), 401, "unauthenticated")
-    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
     assert users.sign_in("ada@example.org", OTHER).id == ada.id
     is_problem(users.call("POST", "/api/users/password/reset", json=body), 422, "invalid_token")
     users.deliver()
@@ -630,7 +630,7 @@ def test_a_reset_takes_an_address_back_from_who_only_claims_it(users: Users) -> 
     token = users.mailed_token("ada@example.org", "reset")
     users.call("POST", "/api/users/password/reset", json={"token": token, "password": OTHER})
     is_problem(thief.renew(), 401, "unauthenticated")
-    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
     ada = users.sign_in("ada@example.org", OTHER)
     assert ada.call("GET", "/api/users/me").get_json()["emailVerified"] is True
 
@@ -687,13 +687,13 @@ def test_a_password_is_changed_by_who_knows_it(users: Users) -> None:
     ada, other = users.verify(users.sign_up("ada@example.org")), users.sign_in("ada@example.org")
     path = "/api/users/me/password"
     wrong = ada.call("POST", path, json={"currentPassword": "not it at all", "newPassword": OTHER})
-    is_problem(wrong, 401, "unauthenticated")
+    is_problem(wrong, 401, "wrong_credentials")
     weak = ada.call("POST", path, json={"currentPassword": PASSWORD, "newPassword": "password123"})
     assert is_problem(weak, 422, "validation_failed")["errors"][0]["pointer"] == "/newPassword"
     assert ada.call("POST", path, json={"currentPassword": PASSWORD, "newPassword": OTHER}).status_code == 204
     assert ada.call("GET", "/api/users/me").status_code == 200
     is_problem(other.call("GET", "/api/users/me"), 401, "unauthenticated")
-    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
     assert users.sign_in("ada@example.org", OTHER).id == ada.id
 
 
@@ -782,7 +782,7 @@ def test_a_deleted_account_is_gone_and_the_others_are_told(users: Users) -> None
     told = users.told("/internal/accounts/deleted")
     assert told == [{"target": target, "body": {"accountId": ada.id}} for target in ("reservations", "payments")]
     is_problem(ada.call("GET", "/api/users/me"), 401, "unauthenticated")
-    is_problem(users.try_to_sign_in("ada@example.org"), 401, "unauthenticated")
+    is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
     reset = users.call("POST", "/api/users/password/reset", json={"token": token, "password": OTHER})
     is_problem(reset, 422, "invalid_token")
     users.deliver()

@@ -28,7 +28,7 @@ def ensure_database(url: str) -> bool:
     except psycopg.OperationalError as error:
         # libpq tells no SQLSTATE for a failed start of a session, only the server's words.
         if f'database "{address.database}" does not exist' not in str(error):
-            raise RunnerError(f"DATABASE_URL: {str(error).strip().splitlines()[-1]}") from error
+            raise RunnerError(f"DATABASE_URL: {' '.join(str(error).split())}") from error
     else:
         return False
     _create(plain, address.database or "")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from matchday.console import Console
 from matchday.errors import RunnerError, StopRequested
 from matchday.health import why_not_ready
-from matchday.last_words import last_words
+from matchday.last_words import has_wrong_settings, last_words
 from matchday.parallel import side_by_side
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port, is_free, require_free
@@ -28,7 +28,7 @@ DISK_BYTES_MIN = 500_000_000
 SETUP_SECONDS = 120.0
 READY_SECONDS = 300.0
 READY_POLL_SECONDS = 0.25
-EXPLAIN_EVERY_SECONDS = 5.0
+EXPLAIN_EVERY_SECONDS = 10.0
 LOGS_CHECKED_SECONDS = 60.0
 DEATHS_AT_START_MAX = 5
 
@@ -178,15 +178,21 @@ class Runner:
         explain_at = time.monotonic() + EXPLAIN_EVERY_SECONDS
         while waiting := [process for process in members if not is_ready(process)]:
             now = time.monotonic()
-            dying = [process for process in members if process.restarts >= DEATHS_AT_START_MAX]
+            dying = [process for process in members if is_hopeless(process)]
             if dying or now > deadline:
                 raise RunnerError("; ".join(f"{p.unit.name} {why_not(p)}" for p in dying or waiting))
             if now > explain_at:
                 explain_at = now + EXPLAIN_EVERY_SECONDS
-                for process in waiting:
-                    if not is_ready(process):
-                        self.console.say(process.unit.name, why_not(process))
+                self._explain(waiting)
             self.stop.sleep(READY_POLL_SECONDS)
+
+    def _explain(self, waiting: Sequence[Supervised]) -> None:
+        dead = [process for process in waiting if process.restarts]
+        names = ", ".join(process.unit.name for process in waiting if process not in dead)
+        if names:
+            self.console.say("matchday", f"waits for {names}")
+        for process in dead:
+            self.console.say(process.unit.name, why_not(process))
 
     def _announce(self) -> None:
         for process in self.supervisor.members("processes"):
@@ -254,6 +260,13 @@ def as_json(status: Status) -> dict[str, Any]:
 
 def is_ready(process: Supervised) -> bool:
     return process.status().pid is not None and process.unit.ready()
+
+
+def is_hopeless(process: Supervised) -> bool:
+    """Whether it has died so often, or for such a reason, that it will not come up."""
+    if process.restarts >= DEATHS_AT_START_MAX:
+        return True
+    return process.restarts > 0 and has_wrong_settings(process.status().log)
 
 
 def why_not(process: Supervised) -> str:

@@ -4,7 +4,7 @@
     python docs/examples/partner.py log
 
 It knows nothing of Matchday, only what docs/federation.md says. KAFKA_BOOTSTRAP_SERVERS and TOPIC_TICKET_SALES name
-another broker or topic.
+another broker or topic; where a site's broker is, `make status` shows.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import os
 import sys
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 BROKER = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:19092")
 TOPIC = os.environ.get("TOPIC_TICKET_SALES", "fifa-world-cup-2022-ticket-sales-dev")
@@ -60,4 +61,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     asked = arguments()
-    asyncio.run(send(asked) if asked.command == "send" else show_log())
+    try:
+        asyncio.run(send(asked) if asked.command == "send" else show_log())
+    except KafkaConnectionError:
+        sys.exit(f"no broker at {BROKER}: set KAFKA_BOOTSTRAP_SERVERS to where it is (`make status` shows it)")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from matchday.last_words import last_words
+from matchday.last_words import has_wrong_settings, last_words
 
 
 def written(tmp_path: Path, *lines: str) -> Path:
@@ -25,6 +25,21 @@ def test_of_a_structured_log_the_last_error_with_a_cause_counts(tmp_path: Path) 
     ]
     assert last_words(written(tmp_path, *map(json.dumps, lines))) == "crashed: ValueError: no such pool"
     assert last_words(written(tmp_path, json.dumps(lines[2]))) == "Unexpected exit from worker-1"
+
+
+def test_wrong_settings_are_told_whole_and_once_whatever_an_earlier_start_has_logged(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    said = "settings: RATE_HOLD is wrong\nsettings: PORT is missing\n"
+    log.write_text('{"level": "error", "event": "of an earlier start", "error": "old"}\n' + said * 3)
+    assert last_words(log) == "settings: RATE_HOLD is wrong; settings: PORT is missing"
+    assert has_wrong_settings(log)
+
+
+def test_settings_that_were_mended_since_are_not_the_reason(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('settings: PORT is missing\n{"level": "error", "event": "failed", "error": "new"}\n')
+    assert not has_wrong_settings(log)
+    assert last_words(log) == "failed: new"
 
 
 def test_an_empty_or_missing_log_is_told_as_such(tmp_path: Path) -> None:

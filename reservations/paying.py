@@ -83,6 +83,7 @@ def _decide(
         return replace(told, outcome=Outcome.RESERVED)
     answer = _ask_again(connection, site, settings, reservation, now)
     if isinstance(answer, MatchdayError):
+        store.set_mail_due(connection, reservation.id, MailDue.REFUND)
         return replace(told, outcome=Outcome.REFUSED, reason=answer.code)
     return replace(told, outcome=Outcome.ASKING)
 

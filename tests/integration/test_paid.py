@@ -237,6 +237,8 @@ def test_what_is_paid_after_its_hold_is_given_back_when_nothing_is_left_here(
     assert messages(service)[-1] == outcome_message(made, "refused", reason)
     service.count_as(sold=0, held=0)
     assert outcome(pay(service, made)) == ("refused", reason), "what was said once is not taken back"
+    work()
+    assert [row["kind"] for row in service.facts()["mails"]] == ["refund"], "the buyer is told, too"
 
 
 def test_what_is_paid_while_it_is_given_back_is_asked_about_again(service: Service) -> None:

@@ -11,6 +11,7 @@ import yaml
 from matchday.paths import CHECKOUT
 from matchday.processes import PROCESSES
 from matchday.servers.kafka import PROPERTIES
+from tests.contract.door import document_app
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,22 @@ def test_the_image_has_every_dependency_in_the_version_that_is_tested() -> None:
     wanted = {re.split(r"[>=\[<]", dependency)[0] for dependency in project["dependencies"]}
     assert wanted <= set(image)
     assert {name: tested.get(name) for name in image} == image
+
+
+@pytest.mark.parametrize("service", ["shop", "users", "reservations", "payments"])
+def test_the_ingress_leads_every_route_for_buyers_to_its_service(service: str) -> None:
+    ingress = yaml.safe_load((CHECKOUT / "deploy" / "kubernetes" / "ingress.yaml").read_text("utf-8"))
+    rules = ingress["spec"]["rules"][0]["http"]["paths"]
+    for endpoint in document_app(service).endpoints:
+        if endpoint.route.path.startswith("/api/"):
+            fitting = [rule for rule in rules if _fits(rule, endpoint.route.path)]
+            nearest = max(fitting, key=lambda rule: len(rule["path"]))
+            assert nearest["backend"]["service"]["name"] == service, endpoint.route.path
+
+
+def _fits(rule: dict[str, Any], path: str) -> bool:
+    wanted = str(rule["path"])
+    return path == wanted or (rule["pathType"] == "Prefix" and path.startswith(wanted + "/"))
 
 
 def _has_code(package: Path) -> bool:

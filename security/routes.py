@@ -93,14 +93,15 @@ def _decide(
 
 
 @routes.get("/api/security/challenge", answer=ChallengeAnswer, limit="challenge")
-def get_challenge(wiring: Wiring, caller: Caller) -> ChallengeAnswer:
+def get_challenge(wiring: Wiring, address: str) -> ChallengeAnswer:
     """A proof of work for who is told `challenge_required`.
 
     Solve it (with a library or the widget of ALTCHA, version 2) and send the same request again with the base64 of
     `{"challenge", "solution"}` in the header `X-Challenge-Solution`. It counts once, from this address, for some
-    minutes. The answer's `X-Challenge-Pass`, also a cookie, spares further challenges for a while.
+    minutes. The answer's `X-Challenge-Pass`, also a cookie, spares further challenges for a while. Credentials are not
+    looked at.
     """
-    made = wiring.edge.challenges.make(address_of(caller.address).key, time.time())
+    made = wiring.edge.challenges.make(address_of(address).key, time.time())
     return ChallengeAnswer(parameters=made["parameters"], signature=made["signature"])
 
 

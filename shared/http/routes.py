@@ -1,8 +1,9 @@
 """Declaring routes: what a handler takes and gives is read from its signature and written into the document.
 
 A handler's parameters are found by name: `wiring` (what the service's `app.py` made), `caller` (who is calling),
-`body`, `query`, `headers` (models), and the path's variables (`{matchNumber}` arrives as `match_number`). Each is
-checked before the handler runs, so that a handler is: call one use case, answer.
+`address` (where from, for a route that must not care who), `body`, `query`, `headers` (models), and the variables of
+the path (`{matchNumber}` arrives as `match_number`). Each is checked before the handler runs, so that a handler is:
+call one use case, answer.
 """
 
 import dataclasses
@@ -174,6 +175,7 @@ class Endpoint:
         self._check_parameters()
         self._wiring = {"wiring": wiring} if "wiring" in self.parameters else {}
         self.takes_caller = "caller" in self.parameters
+        self.takes_address = "address" in self.parameters
         self.takes_bytes = self.hints.get("body") is bytes
         self.body = None if self.takes_bytes else self._model("body")
         self.body_may_miss = self.body is not None and self.hints["body"] is not self.body
@@ -194,6 +196,8 @@ class Endpoint:
         arguments: dict[str, Any] = dict(self._wiring)
         if self.takes_caller:
             arguments["caller"] = caller
+        if self.takes_address:
+            arguments["address"] = caller.address
         for variable, name, read in self._path:
             arguments[name] = read(path[variable])
         if self._query is not None:
@@ -233,7 +237,7 @@ class Endpoint:
         return variable, _snake(variable), read
 
     def _check_parameters(self) -> None:
-        known = {"wiring", "caller", "body", "query", "headers", *map(_snake, self.route.variables)}
+        known = {"wiring", "caller", "address", "body", "query", "headers", *map(_snake, self.route.variables)}
         unknown = set(self.parameters) - known
         missing = set(map(_snake, self.route.variables)) - set(self.parameters)
         if unknown or missing:

@@ -111,6 +111,19 @@ def solve(client: FlaskClient, address: str) -> str:
     return str(altcha.Payload(challenge, solution).to_base64())
 
 
+@pytest.mark.parametrize("token", ["garbage", "a.b.c"])
+def test_a_challenge_is_given_whatever_token_comes_along(client: FlaskClient, signer: Signer, token: str) -> None:
+    """Who is challenged while refreshing an expired token has no other."""
+    expired = signer.sign({**signer.claims(), "iat": 1, "exp": 2})
+    for headers in (
+        {"Authorization": f"Bearer {token}"},
+        {"Authorization": f"Bearer {expired}"},
+        {"Authorization": "Basic eDp5"},
+        {"Cookie": f"matchday_access={expired}"},
+    ):
+        assert client.get("/api/security/challenge", headers=headers).status_code == 200
+
+
 def test_a_solved_challenge_lets_in_once_and_its_pass_again(client: FlaskClient) -> None:
     check(client)
     shown = {**BROWSER, "X-Challenge-Solution": solve(client, "192.0.2.1")}

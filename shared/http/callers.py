@@ -55,7 +55,7 @@ class Access:
     roles: frozenset[str] = frozenset()
 
 
-PUBLIC = Access("public")  # anybody
+PUBLIC = Access("public")  # anybody; where the handler takes the caller, a token must be an account's
 TOKEN = Access("token")  # the handler reads a bearer token that is no account's, or takes an account's
 # What opens it is in the body or in a cookie of its own: a password, a refresh token, a mailed token. An access token
 # that is not valid any more does not stand in the way; the handler gets the caller and checks by itself.

@@ -2,7 +2,7 @@
 
 from flask import request
 
-from shared.errors import MatchdayError
+from shared.errors import MatchdayError, Unauthenticated
 from shared.http.auth import ServiceTokenGuard
 from shared.http.callers import (
     CALLER_KEY,
@@ -78,7 +78,12 @@ class Door:
 
     def _admit(self, route: Route, account: Account | None, problem: MatchdayError | None) -> None:
         admit(route.access, account, problem)
-        if problem is not None and route.reads_identity:
+        if not route.reads_identity:
+            return
+        if problem is not None:
             raise problem
-        if account is not None and route.reads_identity:
+        if account is not None:
             check_csrf(account, route.method, request.environ)
+        elif route.access.kind == "public" and "HTTP_AUTHORIZATION" in request.environ:
+            # Not as a guest: who shows a token believes to be somebody.
+            raise Unauthenticated("this is no account's access token; send none to call as a guest")

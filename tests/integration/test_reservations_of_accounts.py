@@ -98,6 +98,15 @@ def test_who_is_not_signed_in_holds_nothing_in_an_accounts_name(service: Service
     assert service.facts() == before
 
 
+@pytest.mark.parametrize("path", ["/api/reservations", "/api/reservation"])
+def test_who_shows_a_token_that_nobody_reads_is_no_guest(service: Service, path: str) -> None:
+    guests = service.buy().get_json()["accessToken"]
+    before = service.facts()
+    for token in ("garbage", guests, service.service_token):
+        is_problem(service.call("POST", path, token=token, json={}), 401, "unauthenticated")
+    assert service.facts() == before
+
+
 def test_an_accounts_reservations_are_listed_in_pages_the_newest_first(service: Service) -> None:
     made = [service.buy(match, token=account()).get_json()["id"] for match in range(1, 6)]
     service.buy(token=account(BOBS_ID, "bob@example.org"))

@@ -39,6 +39,12 @@ def anybody() -> Who:
     return Who(account=None, address="")
 
 
+@routes.get("/api/where", answer=Who)
+def where(address: str) -> Who:
+    """Wants to know where from, not who."""
+    return Who(account=None, address=address)
+
+
 @routes.post("/api/perhaps", answer=Who)
 def perhaps(caller: Caller) -> Who:
     """For guests and accounts."""
@@ -122,6 +128,8 @@ def _call(client: FlaskClient, method: str, path: str, token: str = "", **header
     [
         ("GET", "/api/anybody", "", (200, None)),
         ("GET", "/api/anybody", "bad", (200, None)),
+        ("GET", "/api/where", "", (200, None)),
+        ("GET", "/api/where", "bad", (200, None)),
         ("POST", "/api/perhaps", "", (200, None)),
         ("POST", "/api/perhaps", "buyer", (200, "a-1")),
         ("POST", "/api/perhaps", "bad", (401, "unauthenticated")),
@@ -140,6 +148,29 @@ def test_a_route_lets_in_whom_it_is_for(
     client: FlaskClient, method: str, path: str, token: str, answer: tuple[int, object]
 ) -> None:
     assert _call(client, method, path, token) == answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/anybody", 200),
+        ("GET", "/api/where", 200),
+        ("POST", "/api/perhaps", 401),
+        ("POST", "/api/token", 200),
+        ("POST", "/api/signed-in", 401),
+        ("GET", "/api/admins", 401),
+    ],
+)
+@pytest.mark.parametrize("token", ["garbage", SERVICE_TOKEN, f"{'0' * 36}.{'A' * 43}"])
+def test_who_shows_a_token_that_nobody_reads_is_no_guest(
+    client: FlaskClient, gate: Recorder, method: str, path: str, status: int, token: str
+) -> None:
+    assert _call(client, method, path, Authorization=f"Bearer {token}")[0] == status
+    assert len(gate.asked) == 1, "it is counted"
+
+
+def test_a_handler_is_told_where_from_without_who(client: FlaskClient) -> None:
+    assert client.get("/api/where").get_json()["address"] == "127.0.0.1"
 
 
 def test_the_service_token_opens_internal_routes_and_names_no_account(client: FlaskClient) -> None:
@@ -212,6 +243,8 @@ def test_each_access_is_documented() -> None:
     paths = create_http_app("doors", "For tests.", example_settings(), routes=[routes]).openapi()["paths"]
     both: list[dict[str, list[str]]] = [{"accessToken": []}, {"accessCookie": []}]
     assert "security" not in paths["/api/anybody"]["get"]
+    assert "security" not in paths["/api/where"]["get"]
+    assert "401" not in paths["/api/where"]["get"]["responses"]
     assert paths["/api/perhaps"]["post"]["security"] == [*both, {}]
     assert paths["/api/signed-in"]["post"]["security"] == both
     assert set(paths["/api/signed-in"]["post"]["responses"]) >= {"401", "403", "429"}

@@ -1,10 +1,10 @@
 """Payments, refunds and the double entries of the ledger. Money is in the currency's minor units, always whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared.errors import Conflict, DependencyUnavailable, MatchdayError
 
@@ -50,6 +50,9 @@ class CardDeclined(MatchdayError):
 
     code: ClassVar[str] = "card_declined"
     status: ClassVar[int] = 402
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "declineCode": {"type": ["string", "null"], "description": "Stripe's, such as insufficient_funds."}
+    }
 
 
 class InvalidSignature(MatchdayError):

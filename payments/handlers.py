@@ -170,7 +170,7 @@ def _confirm(site: Site, payment: Payment, card: Card) -> Payment:
     try:
         intent = site.gateway.confirm(payment.intent_id, card, f"{payment.id}-confirm-{number}")
     except CardDeclined as error:
-        declined, intent = error, site.gateway.intent(payment.intent_id)
+        declined, intent = error, _ended(site, payment.intent_id)
     except (StripeUnavailable, StripeRefused) as error:
         # The answer is lost, or another attempt was faster: what the intent says now is what happened.
         intent = site.gateway.intent(payment.intent_id)
@@ -178,13 +178,27 @@ def _confirm(site: Site, payment: Payment, card: Card) -> Payment:
             raise StripeUnavailable("it is not known whether the card was charged") from error
     if intent.status is Status.REQUIRES_ACTION:
         # Nobody is there who could answer the bank's question.
-        intent = site.gateway.cancel(payment.intent_id)
+        intent = _ended(site, payment.intent_id)
         declined = CardDeclined("the card asks for authentication", declineCode=AUTHENTICATION)
     with site.database.transaction() as connection:
         payment = apply_intent(connection, _locked(connection, payment.id), intent)
     if declined is not None and payment.status is not Status.SUCCEEDED:
         raise declined
     return payment
+
+
+def _ended(site: Site, intent_id: str) -> Intent:
+    """The intent, with which nothing can be charged any more, or that was charged by another request.
+
+    Who is told that a card was declined may buy again: so it must be certain that no other attempt is under way.
+    """
+    try:
+        return site.gateway.cancel(intent_id)
+    except (StripeUnavailable, StripeRefused) as error:
+        intent = site.gateway.intent(intent_id)
+        if intent.status not in FINAL:
+            raise StripeUnavailable("it is not known whether the card was charged") from error
+        return intent
 
 
 # What Stripe says

@@ -41,7 +41,7 @@ from payments.schemas import (
     WebhookHeaders,
 )
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, Unauthenticated
-from shared.http import PUBLIC, TOKEN, IdempotencyHeaders, Routes, json_answer, roles
+from shared.http import LOCATION, PUBLIC, TOKEN, IdempotencyHeaders, Routes, json_answer, roles
 from shared.http.callers import ACCESS_COOKIE
 from shared.idempotency import body_hash
 
@@ -80,6 +80,7 @@ def _credential() -> str:
     "/api/payments",
     answer=Payment,
     status=201,
+    sends=LOCATION,
     access=TOKEN,
     limit="pay",
     raises=[
@@ -139,6 +140,7 @@ def list_refunds(wiring: Wiring, payment_id: UUID) -> Refunds:
     "/api/payments/{paymentId}/refunds",
     answer=Refund,
     status=201,
+    sends=LOCATION,
     access=roles("admin"),
     raises=[NotFound, NotPaid, RefundTooLarge, IdempotencyKeyReused, DependencyUnavailable],
 )
@@ -161,6 +163,7 @@ def _refund(wiring: Wiring, payment_id: UUID, body: NewRefund, headers: Idempote
     "/internal/payments/{paymentId}/refunds",
     answer=Refund,
     status=201,
+    sends=LOCATION,
     raises=[NotFound, NotPaid, RefundTooLarge, IdempotencyKeyReused, DependencyUnavailable],
 )
 def create_refund_internally(
@@ -201,6 +204,7 @@ def hear_cancelled(wiring: Wiring, body: ReservationEnded, headers: IdempotencyH
     "/internal/payments/card",
     answer=Payment,
     status=201,
+    sends=LOCATION,
     raises=[
         CardDeclined, NotHeld, HoldExpired, AlreadyPaid, WrongAmount, NotFound, StripeRefused, DependencyUnavailable
     ],

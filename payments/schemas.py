@@ -32,15 +32,12 @@ class Payment(AnswerModel):
 
     id: UUID
     reservation_id: UUID
-    status: str = Field(
-        description="new, requires_payment_method, requires_confirmation, requires_action, processing, succeeded or"
-        " canceled: Stripe's words."
-    )
+    status: domain.Status = Field(description="Stripe's words, and `new` before Stripe has answered.")
     amount: int = Field(description="In the currency's minor units.")
     currency: str
     client_secret: str | None = Field(description="What the page hands to Stripe.js, with which the buyer pays.")
     intent_id: str | None = Field(description="Stripe's id of the PaymentIntent.")
-    outcome: str | None = Field(
+    outcome: domain.Outcome | None = Field(
         description="Of what is paid: reserved; asking, when it was paid too late and the log has been asked again;"
         " refused, when there are no tickets and the money goes back."
     )
@@ -57,12 +54,12 @@ class Payment(AnswerModel):
         return cls(
             id=UUID(payment.id),
             reservation_id=UUID(payment.reservation_id),
-            status=payment.status.value,
+            status=payment.status,
             amount=payment.amount,
             currency=payment.currency,
             client_secret=payment.client_secret,
             intent_id=payment.intent_id,
-            outcome=None if payment.outcome is None else payment.outcome.value,
+            outcome=payment.outcome,
             failure=failure,
             expires_at=payment.expires_at,
             created_at=payment.created_at,
@@ -86,7 +83,7 @@ class Refund(AnswerModel):
     amount: int = Field(description="In the currency's minor units.")
     currency: str
     reason: str
-    status: str = Field(description="new (Stripe has not answered yet), pending, succeeded or failed.")
+    status: domain.RefundStatus = Field(description="`new`: Stripe has not answered yet.")
     failure_reason: str | None
     created_at: datetime
 
@@ -99,7 +96,7 @@ class Refund(AnswerModel):
             amount=refund.amount,
             currency=refund.currency,
             reason=refund.reason,
-            status=refund.status.value,
+            status=refund.status,
             failure_reason=refund.failure_reason,
             created_at=refund.created_at,
         )

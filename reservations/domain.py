@@ -1,10 +1,11 @@
 """Reservations: what a buyer asked for and where it stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared.errors import MatchdayError
 from shop.inventory.domain import Pool, Sale, SaleKey, State
@@ -15,6 +16,9 @@ class PurchaseLimit(MatchdayError):
 
     code: ClassVar[str] = "purchase_limit"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "limit": {"type": "integer", "description": "How many tickets of a match a buyer may have."}
+    }
 
 
 class PriceMismatch(MatchdayError):
@@ -29,6 +33,9 @@ class CardDeclined(MatchdayError):
 
     code: ClassVar[str] = "card_declined"
     status: ClassVar[int] = 402
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "declineCode": {"type": ["string", "null"], "description": "Stripe's, such as insufficient_funds."}
+    }
 
 
 class PurchaseUndecided(MatchdayError):
@@ -99,8 +106,8 @@ class Submit:
 
     @property
     def key_scope(self) -> str:
-        """Whose idempotency key it is, and on which route: an account's keys are its own."""
-        return self.purpose if self.account_id is None else f"{self.purpose}:{self.account_id}"
+        """Whose idempotency key it is, and on which route: an account's keys are its own, and a guest's address's."""
+        return f"{self.purpose}:{self.account_id or self.buyer}"
 
 
 @dataclass(frozen=True, slots=True)

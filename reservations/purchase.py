@@ -13,6 +13,7 @@ from reservations.cashier import Card
 from reservations.domain import CardDeclined, Charge, Outcome, PriceMismatch, PurchaseUndecided, Standing, Submit
 from reservations.following import submit
 from reservations.wiring import Wiring
+from shared.database import Busy, Lease
 from shared.errors import BrokerUnavailable, DependencyUnavailable
 from shop.inventory.domain import HoldExpired, State, TemporarilyUnavailable
 
@@ -26,6 +27,18 @@ def buy(wiring: Wiring, wish: Submit, price: Decimal, card: Card) -> Standing:
     """
     _check_price(handlers.price(wiring.site, wish.pool), price)
     wiring.broker.require()
+    if wish.key is None:
+        return _buy(wiring, wish, price, card, None)
+    try:
+        # Of requests with one key one works at a time: one whose card is declined must not give back what another
+        # one is charging. Who waited is answered from how things stand then.
+        with wiring.site.database.alone(f"{wish.key_scope}:{wish.key}", wiring.settings.card_purchase_seconds) as lease:
+            return _buy(wiring, wish, price, card, lease)
+    except Busy as error:
+        raise PurchaseUndecided("another request with this key is at work") from error
+
+
+def _buy(wiring: Wiring, wish: Submit, price: Decimal, card: Card, lease: Lease | None) -> Standing:
     standing = submit(wiring, wish, wiring.settings.card_purchase_seconds)
     if standing.status is State.RESERVED:
         return standing
@@ -33,16 +46,16 @@ def buy(wiring: Wiring, wish: Submit, price: Decimal, card: Card) -> Standing:
         _check_price(standing.reservation.price, price)
         return STEPS[standing.status](wiring, standing, card)
     except (PriceMismatch, CardDeclined, BrokerUnavailable, TemporarilyUnavailable):
-        _give_back(wiring, wish, standing, wish.key)
+        _give_back(wiring, wish, standing, lease)
         raise
     except HoldExpired:
-        _give_back(wiring, wish, standing, None)
+        _end(wiring, wish, standing, None)
         raise
     except DependencyUnavailable as error:
         if wish.key is not None:
             # An earlier request with this key may have charged, or one that runs now may.
             raise PurchaseUndecided("the service payments is out of reach; ask again with the same key") from error
-        _give_back(wiring, wish, standing, None)
+        _end(wiring, wish, standing, None)
         raise
 
 
@@ -89,8 +102,14 @@ STEPS: dict[State, Callable[[Wiring, Standing, Card], Standing]] = {
 }
 
 
-def _give_back(wiring: Wiring, wish: Submit, standing: Standing, key: str | None) -> None:
-    """Ends the hold, and lets the key be used again."""
+def _give_back(wiring: Wiring, wish: Submit, standing: Standing, lease: Lease | None) -> None:
+    """Ends the hold, and lets the key be used again, unless another request may be charging with it by now."""
+    if lease is not None and not lease.is_held():
+        raise PurchaseUndecided("another request with this key may be at work")
+    _end(wiring, wish, standing, wish.key)
+
+
+def _end(wiring: Wiring, wish: Submit, standing: Standing, key: str | None) -> None:
     if not _is_paid(wiring, standing):
         handlers.give_back(wiring.site, standing.reservation.id, wish.key_scope, key)
 

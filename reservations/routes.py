@@ -51,7 +51,7 @@ from shared.errors import (
     Unauthenticated,
     ValidationFailed,
 )
-from shared.http import TOKEN, Caller, IdempotencyHeaders, Routes, json_answer
+from shared.http import LOCATION, TOKEN, Caller, IdempotencyHeaders, Routes, json_answer
 from shared.http.auth import bearer_of
 from shared.http.validation import violation
 from shared.idempotency import body_hash
@@ -82,7 +82,7 @@ HOLDING = (
 CARD = frozenset({"card"})
 
 
-@routes.post("/api/reservations", answer=Reservation, status=201, limit="hold", raises=HOLDING)
+@routes.post("/api/reservations", answer=Reservation, status=201, sends=LOCATION, limit="hold", raises=HOLDING)
 def create_reservation(
     wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: IdempotencyHeaders
 ) -> Response:

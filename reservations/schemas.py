@@ -12,6 +12,7 @@ from reservations.cashier import Card
 from reservations.domain import Standing
 from shared.delivery import Kept
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
+from shop.inventory.domain import State
 
 Price = Annotated[int | float, WithJsonSchema({"type": "number"})]
 # As HTML's own e-mail fields take it, with a dot in the domain.
@@ -205,7 +206,7 @@ class Reservation(AnswerModel):
     """A reservation."""
 
     id: UUID
-    status: str = Field(description="submitted, held, reserved, cancelled, expired or lost.")
+    status: State = Field(description="submitted → held → reserved, cancelled or expired; or submitted → lost.")
     match_number: int
     category: int
     quantity: int
@@ -228,7 +229,7 @@ class Reservation(AnswerModel):
         seen = sale.log_state is not None
         return cls(
             id=UUID(reservation.id),
-            status=sale.state.value,
+            status=sale.state,
             match_number=reservation.pool.match_number,
             category=reservation.pool.category,
             quantity=reservation.quantity,

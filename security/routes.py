@@ -30,7 +30,7 @@ from security.schemas import (
     StatisticsQuery,
 )
 from shared.errors import Blocked, ChallengeRequired, DependencyUnavailable, IdempotencyKeyReused, NotFound
-from shared.http import Caller, IdempotencyHeaders, Question, Routes, json_answer, roles
+from shared.http import LOCATION, Caller, IdempotencyHeaders, Question, Routes, json_answer, roles
 from shared.http.callers import HEADERS_KEY, RateClass
 from shared.idempotency import body_hash
 
@@ -121,6 +121,7 @@ def list_entries(wiring: Wiring, query: ListQuery) -> ListPage:
     "/api/security/lists",
     answer=ListEntryAnswer,
     status=201,
+    sends=LOCATION,
     access=roles("admin"),
     raises=[ListFull, IdempotencyKeyReused, NotFound, DependencyUnavailable],
 )
@@ -195,6 +196,7 @@ def list_entries_internally(wiring: Wiring, query: ListQuery) -> ListPage:
     "/internal/security/lists",
     answer=ListEntryAnswer,
     status=201,
+    sends=LOCATION,
     raises=[ListFull, IdempotencyKeyReused, NotFound, DependencyUnavailable],
 )
 def add_entry_internally(wiring: Wiring, body: NewListEntry, headers: IdempotencyHeaders) -> Response:

@@ -24,6 +24,7 @@ class MatchdayError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     retry_after_seconds: ClassVar[int | None] = None
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # further members of the problem → their JSON Schemas
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None, **extra: Any) -> None:
         """`detail` explains this occurrence to the caller; `extra` are further members of the problem."""
@@ -92,6 +93,9 @@ class ChallengeRequired(MatchdayError):
 
     code = "challenge_required"
     status = 403
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "challenge": {"type": "string", "description": "Path of the challenge, at the service `security`."}
+    }
 
 
 class NotFound(MatchdayError):

@@ -8,7 +8,7 @@ from flask import Response
 from shared import tracing
 from shared.database import Database
 from shared.errors import DependencyUnavailable, NotFound, TooManyStreams
-from shared.http import Answer, PathNumber, Routes
+from shared.http import ETAG, Answer, PathNumber, Routes
 from shared.http.conditional import conditional_json
 from shop import handlers
 from shop.domain import Match, find
@@ -30,7 +30,7 @@ from shop.schemas import (
 from shop.snapshot import Content, Snapshots
 from shop.stream import Stream
 
-NOT_CHANGED = {304: Answer("Not changed since the entity tag that was sent")}
+NOT_CHANGED = {304: Answer("Not changed since the entity tag that was sent", headers=ETAG)}
 EVENT_STREAM = "text/event-stream"
 
 matches = Routes("matches", "What is played, and what is left of it.")
@@ -55,7 +55,7 @@ class Wiring:
         return content, match
 
 
-@matches.get("/api/matches", answer=MatchPage, also=NOT_CHANGED, raises=[DependencyUnavailable])
+@matches.get("/api/matches", answer=MatchPage, sends=ETAG, also=NOT_CHANGED, raises=[DependencyUnavailable])
 def list_matches(wiring: Wiring, query: MatchQuery) -> Response:
     """Matches that fit, sorted, in pages."""
     place = query.place()
@@ -75,7 +75,11 @@ def _item(wiring: Wiring, content: Content, match: Match) -> bytes:
 
 
 @matches.get(
-    "/api/matches/{matchNumber}", answer=MatchAnswer, also=NOT_CHANGED, raises=[NotFound, DependencyUnavailable]
+    "/api/matches/{matchNumber}",
+    answer=MatchAnswer,
+    sends=ETAG,
+    also=NOT_CHANGED,
+    raises=[NotFound, DependencyUnavailable],
 )
 def get_match(wiring: Wiring, match_number: PathNumber) -> Response:
     """One match."""
@@ -86,6 +90,7 @@ def get_match(wiring: Wiring, match_number: PathNumber) -> Response:
 @matches.get(
     "/api/matches/{matchNumber}/availability",
     answer=AvailabilityAnswer,
+    sends=ETAG,
     also=NOT_CHANGED,
     raises=[NotFound, DependencyUnavailable],
 )

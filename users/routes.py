@@ -65,6 +65,8 @@ mine = Routes("me", "One's own account.")
 admin = Routes("admin", "For whoever runs the site.")
 internal = Routes("internal", "For this site's operator.")
 
+SESSION = {"Set-Cookie": "The tokens once more, as cookies for pages."}
+FAREWELL = {"Set-Cookie": "The cookies of pages, emptied."}
 USER_AGENT_LONGEST = 200
 KEYS_SECONDS = 60
 
@@ -103,6 +105,7 @@ def _session(caller: Caller) -> str:
     "/api/users/signup",
     answer=Tokens,
     status=201,
+    sends=SESSION,
     access=CREDENTIAL,
     limit="sign_up",
     raises=[IdempotencyKeyReused, Unauthenticated, Overloaded, DependencyUnavailable],
@@ -127,6 +130,7 @@ def sign_up(wiring: Wiring, caller: Caller, body: NewAccount, headers: Idempoten
 @routes.post(
     "/api/users/signin",
     answer=Tokens,
+    sends=SESSION,
     access=CREDENTIAL,
     limit="sign_in",
     raises=[SignInFailed, RateLimited, Overloaded, DependencyUnavailable],
@@ -139,6 +143,7 @@ def sign_in(wiring: Wiring, caller: Caller, body: Credentials) -> Response:
 @routes.post(
     "/api/users/refresh",
     answer=Tokens,
+    sends=SESSION,
     access=CREDENTIAL,
     limit="sign_in",
     raises=[Unauthenticated, RefreshTokenReused, CsrfFailed, DependencyUnavailable],
@@ -160,6 +165,7 @@ def refresh(wiring: Wiring, caller: Caller, body: Refresh | None, headers: CsrfH
     "/api/users/signout",
     answer=None,
     status=204,
+    sends=FAREWELL,
     access=CREDENTIAL,
     raises=[CsrfFailed, DependencyUnavailable],
 )
@@ -235,6 +241,7 @@ def forgot_password(wiring: Wiring, body: ForgottenPassword, headers: Idempotenc
     "/api/users/password/reset",
     answer=None,
     status=204,
+    sends=FAREWELL,
     access=CREDENTIAL,
     limit="sign_in",
     raises=[InvalidMailToken, Unauthenticated, Overloaded, DependencyUnavailable],
@@ -269,6 +276,7 @@ def change_me(wiring: Wiring, caller: Caller, body: ProfileChange) -> User:
     "/api/users/me",
     answer=None,
     status=204,
+    sends=FAREWELL,
     access=SIGNED_IN,
     raises=[RecentSignInRequired, DependencyUnavailable],
 )

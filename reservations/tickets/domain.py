@@ -1,12 +1,16 @@
 """Tickets and admissions: what is printed, and what the gate asks. No I/O; `now` is an argument."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 from shared.errors import MatchdayError
+
+Status = Literal["valid", "admitted", "suspended", "void"]  # of a ticket, for its owner
+Result = Literal["admitted", "double_use", "ticket_void", "invalid_ticket"]  # of an admission
 
 
 class TicketState(StrEnum):
@@ -29,6 +33,10 @@ class AlreadyAdmitted(MatchdayError):
 
     code: ClassVar[str] = "already_admitted"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "admittedAt": {"type": "string", "format": "date-time", "description": "When."},
+        "scanner": {"type": "string", "description": "Where."},
+    }
 
 
 class TicketVoid(MatchdayError):
@@ -43,6 +51,9 @@ class WrongMatch(MatchdayError):
 
     code: ClassVar[str] = "wrong_match"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "matchNumber": {"type": "integer", "description": "The match that the ticket is for."}
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ class Ticket:
     admitted_at: datetime | None = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """In one word for its owner: valid, admitted, suspended or void."""
         if self.state is TicketState.VALID and self.admitted_at is not None:
             return "admitted"

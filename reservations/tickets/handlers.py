@@ -18,6 +18,7 @@ from reservations.tickets.domain import (
     Claims,
     Fixture,
     InvalidTicket,
+    Result,
     Scan,
     Sheet,
     Ticket,
@@ -42,7 +43,7 @@ class Entered:
     ticket: Ticket | None
     admission: Admission | None
     first: Admission | None
-    result: str
+    result: Result
 
 
 def listed(site: Site, opener: Opener, after: Place | None, limit: int) -> tuple[list[Ticket], Place | None]:
@@ -174,7 +175,7 @@ def _take_over(
     site: Site, ticket: Ticket | None, scan: Scan, known: dict[str, list[Admission]], made: list[Admission]
 ) -> Entered:
     if ticket is None:
-        return Entered(None, None, None, InvalidTicket.code)
+        return Entered(None, None, None, "invalid_ticket")
     before = known.setdefault(ticket.id, [])
     admission = next((each for each in before if each.is_of(scan)), None)
     if admission is None:
@@ -184,10 +185,10 @@ def _take_over(
     return Entered(ticket, admission, before[0], _result(ticket, admission))
 
 
-def _result(ticket: Ticket, admission: Admission) -> str:
+def _result(ticket: Ticket, admission: Admission) -> Result:
     if admission.double_use:
         return "double_use"
-    return "admitted" if ticket.state is TicketState.VALID else TicketVoid.code
+    return "admitted" if ticket.state is TicketState.VALID else "ticket_void"
 
 
 def void(site: Site, match_number: int | None, after: str | None, limit: int) -> tuple[list[str], str | None]:

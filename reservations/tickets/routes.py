@@ -26,12 +26,13 @@ from reservations.tickets.schemas import (
 )
 from reservations.wiring import Wiring
 from shared.errors import DependencyUnavailable, Forbidden, NotFound, Unauthenticated
-from shared.http import TOKEN, Answer, Caller, IdempotencyHeaders, Routes, bearer_token, json_answer, roles
+from shared.http import TOKEN, Access, Answer, Caller, IdempotencyHeaders, Routes, bearer_token, json_answer, roles
 
 PDF = "application/pdf"
 PNG = "image/png"
 KEYS_KEPT = "public, max-age=300"
 GATE_ROLES = frozenset({"gate", "admin"})
+SCANNERS = Access("token", services=True)
 
 routes = Routes("tickets", "Tickets of the signed-in or of a guest's reservation, as code, picture and PDF.")
 gate = Routes("gate", "Admit each ticket once, with a network or without.")
@@ -94,7 +95,7 @@ def get_ticket_png(wiring: Wiring, caller: Caller, ticket_id: UUID) -> Response:
 @gate.post(
     "/api/tickets/verify",
     answer=Admitted,
-    access=TOKEN,
+    access=SCANNERS,
     limit="gate",
     raises=[Forbidden, InvalidTicket, WrongMatch, TicketVoid, AlreadyAdmitted, DependencyUnavailable],
 )
@@ -115,7 +116,7 @@ def verify_ticket(wiring: Wiring, caller: Caller, body: ShownCode, headers: Idem
 @gate.post(
     "/api/tickets/admissions",
     answer=Admissions,
-    access=TOKEN,
+    access=SCANNERS,
     limit="gate",
     raises=[Forbidden, DependencyUnavailable],
 )
@@ -129,7 +130,7 @@ def sync_admissions(wiring: Wiring, caller: Caller, body: OfflineAdmissions) -> 
     return Admissions(items=_answers(handlers.sync(wiring.site, wiring.codes, scans)))
 
 
-@gate.get("/api/tickets/void", answer=VoidTickets, access=TOKEN, raises=[Forbidden, DependencyUnavailable])
+@gate.get("/api/tickets/void", answer=VoidTickets, access=SCANNERS, raises=[Forbidden, DependencyUnavailable])
 def list_void_tickets(wiring: Wiring, caller: Caller, query: VoidQuery) -> VoidTickets:
     """The tickets that open no gate any more, for a scanner that will have no network.
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from reservations.tickets.codes import CODE_LONGEST, TicketCodes
-from reservations.tickets.domain import Admission, Ticket, TicketState
+from reservations.tickets.domain import Admission, Result, Status, Ticket, TicketState
 from reservations.tickets.handlers import Entered
 from shared.http import AnswerModel, BodyModel, QueryModel
 from shared.http.models import PATH_INT_MAX
@@ -27,7 +27,7 @@ class TicketAnswer(AnswerModel):
     match_number: int
     category: int
     code: str | None = Field(description="What the QR code holds; null while the ticket opens no gate.")
-    status: str = Field(description="valid, admitted, suspended (the log is asked once more) or void.")
+    status: Status = Field(description="suspended: the log is asked once more.")
     issued_at: datetime
 
     @classmethod
@@ -120,7 +120,7 @@ class OfflineAdmissions(BodyModel):
 class AdmissionAnswer(AnswerModel):
     """What became of an admission."""
 
-    result: str = Field(description="admitted, double_use, ticket_void or invalid_ticket.")
+    result: Result
     ticket_id: UUID | None
     match_number: int | None
     admitted_at: datetime | None

@@ -10,6 +10,7 @@ from shared.http.callers import (
     PUBLIC,
     SIGNED_IN,
     TOKEN,
+    Access,
     Account,
     Accounts,
     Caller,
@@ -26,13 +27,16 @@ from shared.http.models import (
     PathNumber,
     QueryModel,
 )
-from shared.http.routes import Answer, Routes, json_answer
+from shared.http.routes import ETAG, LOCATION, Answer, Routes, json_answer
 
 __all__ = [
     "CREDENTIAL",
+    "ETAG",
+    "LOCATION",
     "PUBLIC",
     "SIGNED_IN",
     "TOKEN",
+    "Access",
     "Account",
     "Accounts",
     "Answer",

@@ -53,6 +53,7 @@ class Access:
 
     kind: Literal["public", "token", "credential", "signed_in"]
     roles: frozenset[str] = frozenset()
+    services: bool = False  # whether the handler takes the service token, too
 
 
 PUBLIC = Access("public")  # anybody; where the handler takes the caller, a token must be an account's

@@ -32,7 +32,7 @@ JWKS_PATH = "/.well-known/jwks.json"
 CLAIMS = ["iss", "aud", "sub", "email", "email_verified", "roles", "sid", "iat", "exp", "jti", "csrf"]
 SKEW_SECONDS = 10  # that two machines' clocks may differ by
 FETCH_SECONDS_MAX = 2.0
-UNKNOWN_KEY_SECONDS = 5.0  # pause between two looks that an unknown key causes, or a look that failed
+UNKNOWN_KEY_SECONDS = 5.0  # pause between two looks that an unknown key causes, and after a look that failed
 VERIFIED_MAX = 10_000  # tokens that are known to be good
 
 Jwks = Mapping[str, Any]
@@ -73,7 +73,7 @@ class KeySet:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._keys: dict[str, Ed25519PublicKey] = {}
-        self._asked_at = float("-inf")
+        self._looked_for_at = float("-inf")
         self.reached = False
 
     def key(self, kid: str) -> Ed25519PublicKey:
@@ -87,7 +87,9 @@ class KeySet:
 
     def _look_for(self, kid: str) -> Ed25519PublicKey | None:
         with self._lock:  # who comes meanwhile waits for the same answer
-            if kid not in self._keys and time.monotonic() - self._asked_at > UNKNOWN_KEY_SECONDS:
+            # Looks that the background took do not count: a key may have been made right after one.
+            if kid not in self._keys and time.monotonic() - self._looked_for_at > UNKNOWN_KEY_SECONDS:
+                self._looked_for_at = time.monotonic()
                 self._refresh()
             return self._keys.get(kid)
 
@@ -97,7 +99,6 @@ class KeySet:
             self._refresh()
 
     def _refresh(self) -> None:
-        self._asked_at = time.monotonic()
         try:
             keys = read_keys(self._fetch())
         except (

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, built from the declared routes so that it cannot lag behind them."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +22,12 @@ COOKIE = "accessCookie"
 NO_NUL = r"^[^\x00]*$"
 
 Json = dict[str, Any]
+
+# What the gate tells of limits, unless it is out of order.
+LIMITS = {
+    "RateLimit": "What is left: a policy, `r` requests, all again in `t` seconds.",
+    "RateLimit-Policy": "The policy: `q` requests at once, all again in `w` seconds.",
+}
 
 # How requests fail that belong to no operation.
 NO_OPERATION = (errors.NotFound, errors.MethodNotAllowed)
@@ -167,7 +173,8 @@ def _without_null(schema: Json) -> Json:
 
 
 def _responses(endpoint: Endpoint, schemas: _Schemas) -> Json:
-    result = {str(status): _answer(answer, schemas) for status, answer in endpoint.route.answers.items()}
+    told = {} if endpoint.route.limit == "none" else LIMITS
+    result = {str(status): _answer(answer, schemas, told) for status, answer in endpoint.route.answers.items()}
     by_status: dict[int, list[type[errors.MatchdayError]]] = {}
     for error in errors_of(endpoint):
         by_status.setdefault(error.status, []).append(error)
@@ -199,11 +206,11 @@ def _errors_at_the_door(route: Route) -> list[type[errors.MatchdayError]]:
     return found
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> Json:
+def _answer(answer: Answer, schemas: _Schemas, told: Mapping[str, str]) -> Json:
     response: Json = {"description": answer.description}
-    if answer.headers:
+    if headers := {**answer.headers, **told}:
         response["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
         }
     if answer.model is not None:
         response["content"] = {answer.media_type: {"schema": schemas.answer(answer.model)}}
@@ -214,12 +221,14 @@ def _answer(answer: Answer, schemas: _Schemas) -> Json:
 
 def _problem(status: int, kinds: Sequence[type[errors.MatchdayError]], path: str) -> Json:
     codes = sorted({kind.code for kind in kinds})
-    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    members = {name: _member(schema, kind) for kind in kinds for name, schema in kind.members.items()}
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}, **members}}
     content = {
         "schema": {"allOf": [{"$ref": REF.format(model="Problem")}, narrowed]},
         "examples": {kind.code: {"summary": kind.title(), "value": _example(kind, path)} for kind in kinds},
     }
     names = sorted({name for kind in kinds for name, _ in kind().headers()})
+    names += LIMITS if errors.RateLimited in kinds else []
     response: Json = {
         "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
         "content": {PROBLEM_TYPE: content},
@@ -227,6 +236,10 @@ def _problem(status: int, kinds: Sequence[type[errors.MatchdayError]], path: str
     if names:
         response["headers"] = {name: {"schema": {"type": "string"}} for name in names}
     return response
+
+
+def _member(schema: Mapping[str, Any], kind: type[errors.MatchdayError]) -> Json:
+    return {**schema, "description": f"With `{kind.code}`: {schema['description']}"}
 
 
 def _example(kind: type[errors.MatchdayError], path: str) -> Json:
@@ -251,6 +264,8 @@ def _security(endpoint: Endpoint) -> list[Json]:
     if not route.reads_identity:
         return []
     accepted: list[Json] = [{ACCESS_TOKEN: []}, {COOKIE: []}]
+    if route.access.services:
+        accepted.append({ServiceTokenGuard.scheme: []})
     return accepted + ([{}] if route.access.kind == "public" else [])
 
 

@@ -26,6 +26,8 @@ from shared.http.validation import TextFields, text_form
 JSON = "application/json"
 ROUTE_KEY = "matchday.route"  # where in the WSGI environment the route's template is left for the metrics
 NO_ROUTE = "(none)"  # what a path that leads nowhere is counted as
+LOCATION = {"Location": "Path of what was made."}
+ETAG = {"ETag": "Of this content; to be sent back as `If-None-Match`."}
 F = TypeVar("F", bound=Callable[..., Any])
 Guard = Callable[["Route"], Caller]
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
@@ -111,6 +113,7 @@ class Routes:
         *,
         answer: type[BaseModel] | Answer | None = None,
         status: int = 200,
+        sends: Mapping[str, str] | None = None,
         also: Mapping[int, Answer] | None = None,
         raises: Sequence[type[errors.MatchdayError]] = (),
         access: Access = PUBLIC,
@@ -121,14 +124,14 @@ class Routes:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
 
         `access` says who may call; routes below /internal, and those for the `operator`, need the service token
-        instead. `limit` names the rate class that the gate counts the request in: "read" for what only reads and
-        "write" for the rest, unless said otherwise. `body_schema` documents a body that the handler takes as bytes,
-        to read it in a more liberal way of its own.
+        instead. `sends` are headers of the usual answer, with what they say. `limit` names the rate class that the
+        gate counts the request in: "read" for what only reads and "write" for the rest, unless said otherwise.
+        `body_schema` documents a body that the handler takes as bytes, to read it in a more liberal way of its own.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
         by themselves. The handler's docstring becomes the documentation: first line, then the rest.
         """
-        usual = answer if isinstance(answer, Answer) else Answer(_describe(answer, status), answer)
+        usual = answer if isinstance(answer, Answer) else Answer(_describe(answer, status), answer, headers=sends or {})
 
         def declare(handler: F) -> F:
             answers = {status: usual, **(also or {})}

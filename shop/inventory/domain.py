@@ -5,11 +5,12 @@ far: it is the same at every site and decides admission. The site's counters (`h
 this site has done and not yet seen in the log. When the log is drained the two are equal.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from shared.errors import MatchdayError
 
@@ -65,6 +66,9 @@ class TemporarilyUnavailable(MatchdayError):
 
     code: ClassVar[str] = "temporarily_unavailable"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "pending": {"type": "integer", "description": "How many tickets are free now; fewer than were wanted."}
+    }
 
 
 class HoldExpired(MatchdayError):

@@ -231,6 +231,15 @@ def test_made_up_key_ids_do_not_make_us_ask(
     assert issuer.asked == 1
 
 
+def test_a_key_made_right_after_a_look_is_found_at_once(
+    issuer: Issuer, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "UNKNOWN_KEY_SECONDS", 3600.0)
+    verifier._keys.refresh()
+    issuer.add("two")
+    assert verifier.bearer(issuer.token("two")) is not None
+
+
 def test_many_who_meet_a_new_key_at_once_ask_once(
     issuer: Issuer, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

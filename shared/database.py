@@ -9,6 +9,7 @@ statements go to the driver itself with `ask` and `tell`, as SQLAlchemy waits fo
 """
 
 import contextlib
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,25 @@ CLOSE_SECONDS_MAX = 5.0
 CLOSE_POLL_SECONDS = 0.01
 PREPARE_AFTER = 1  # uses of a statement on a connection before it is prepared there
 LISTEN_RETRY_SECONDS = 0.5
+
+
+class Busy(Exception):
+    """Somebody else is at it, for longer than one would wait."""
+
+
+class Lease:
+    """That one is alone with something, as long as the connection lives."""
+
+    def __init__(self, raw: psycopg.Connection) -> None:
+        self._raw = raw
+
+    def is_held(self) -> bool:
+        """Whether it still is so: PostgreSQL lets the next one in when the connection breaks."""
+        try:
+            self._raw.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
 
 
 class Database:
@@ -98,6 +118,31 @@ class Database:
                     connection.invalidate()
                     self.engine.dispose()  # the others of the pool are as dead as this one
                 raise
+
+    @contextlib.contextmanager
+    def alone(self, name: str, seconds: float) -> Iterator["Lease"]:
+        """Lets one at a time into what has this name, of all processes; ends with this one's life at the latest.
+
+        It is held on a connection of its own, so that no transaction stays open and no connection of the pool is kept
+        while others are asked. Raises `Busy` when it does not become free in time, and `DependencyUnavailable`.
+        """
+        dsn = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        with unavailable_as_error():
+            raw = psycopg.connect(
+                dsn,
+                autocommit=True,
+                connect_timeout=self.settings.database_connect_seconds,
+                application_name=f"{self.application_name}-alone",
+            )
+        with contextlib.closing(raw):
+            with unavailable_as_error():
+                raw.execute(f"SET lock_timeout = {max(1, int(seconds * 1000))}".encode())
+                try:
+                    raw.execute("SELECT pg_advisory_lock(%s)", (number,))
+                except psycopg.errors.LockNotAvailable as error:
+                    raise Busy(name) from error
+            yield Lease(raw)
 
     def ping(self) -> None:
         """Readiness: one round trip, or `DependencyUnavailable`."""

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import random
 import socket
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,9 +19,11 @@ import pytest
 from psycopg.rows import dict_row
 from werkzeug.test import TestResponse
 
+from shared.database import Database
 from tests.counter import Service, is_problem, open_replica, open_service
 
 CARD = {"number": "4242 4242 4242 4242", "expirationMonth": 12, "expirationYear": 2030, "cvc": "123"}
+DECLINED = CARD | {"number": "4000000000000002"}
 PENDING, RESERVED, CANCELLED = "TICKET_PENDING", "TICKET_RESERVED", "TICKET_CANCELLED"
 Answer = tuple[int, dict[str, Any]]
 
@@ -218,7 +222,58 @@ def test_the_same_key_charges_once_and_is_answered_the_same(service: Service, pa
     first, again = purchase(service, "k"), purchase(service, "k")
     assert (first.status_code, first.get_json()) == (again.status_code, again.get_json())
     assert len(payments.charged) == 1
-    is_problem(purchase(service, "k", email="bob@example.org"), 409, "idempotency_key_reused")
+    is_problem(purchase(service, "k", tickets={"quantity": 1}), 409, "idempotency_key_reused")
+
+
+@pytest.mark.usefixtures("log")
+def test_another_buyer_with_the_same_key_has_a_key_of_his_own(service: Service, payments: Payments) -> None:
+    mine, others = purchase(service, "00000001"), purchase(service, "00000001", email="bob@example.org")
+    assert mine.status_code == others.status_code == 200
+    assert mine.get_json()["id"] != others.get_json()["id"]
+    again = purchase(service, "00000001", email="Ada@Example.org", tickets={"quantity": 1})
+    is_problem(again, 409, "idempotency_key_reused")
+    assert len(payments.charged) == 2
+
+
+@pytest.mark.usefixtures("log")
+def test_declined_and_good_cards_with_one_key_at_once_charge_at_most_once(service: Service, payments: Payments) -> None:
+    def hear(body: dict[str, Any]) -> Answer:
+        chance = random.Random(body["reservationId"] + body["card"]["number"])
+        if body["card"]["number"] == DECLINED["number"]:
+            time.sleep(chance.uniform(0, 0.03))
+            return 402, {"code": "card_declined"}
+        time.sleep(chance.uniform(0.02, 0.1))
+        return 201, payments.charge(body)
+
+    payments.hear = hear  # type: ignore[method-assign]
+    for seed in range(20):
+        chance, key, email = random.Random(seed), f"key-{seed}", f"{seed}@example.org"
+
+        def ask(card: dict[str, Any], pause: float, key: str = key, email: str = email) -> TestResponse:
+            time.sleep(pause)
+            return purchase(service, key, email=email, card=card, tickets={"quantity": 1})
+
+        cards = [DECLINED, CARD, *chance.choices([DECLINED, CARD], k=2)]
+        with ThreadPoolExecutor(len(cards)) as pool:
+            pauses = [0.0, *(chance.uniform(0.01, 0.09) for _ in cards[1:])]
+            answers = list(pool.map(ask, cards, pauses))
+        answers += [ask(CARD, 0) for _ in range(2)]
+        assert {answer.status_code for answer in answers} <= {200, 402}
+        assert len({answer.get_json()["id"] for answer in answers if answer.status_code == 200}) == 1
+        assert len(payments.charged) == seed + 1
+
+
+@pytest.mark.usefixtures("log")
+def test_who_waits_too_long_for_another_request_with_the_same_key_is_told_to_ask_again(
+    service: Service, payments: Payments
+) -> None:
+    scope = "purchase:ada@example.org:k"
+    with open_replica(service, card_purchase_seconds=0.2) as hasty, Database(service.settings, "other").alone(scope, 1):
+        problem = purchase(hasty, "k")
+    is_problem(problem, 503, "purchase_undecided")
+    assert int(problem.headers["Retry-After"]) > 0
+    assert payments.asked == []
+    assert purchase(service, "k").status_code == 200
 
 
 @pytest.mark.usefixtures("log")

@@ -11,7 +11,7 @@ from shared.errors import Forbidden, NotFound
 from users import store
 from users.domain import Account, Purpose, RecentSignInRequired, Role, Session, check_password, email_key
 from users.handlers import Site, known_account, of_session, prove_password, replace_password, tell_others
-from users.tables import idempotency_keys, mails
+from users.tables import mails
 
 log = structlog.get_logger(__name__)
 
@@ -103,9 +103,12 @@ def delete_account(site: Site, session_id: str) -> None:
 
 
 def _forget(connection: Connection, account: Account) -> None:
-    body = {"accountId": account.id}
-    tell_others(connection, account.id, "/internal/accounts/deleted", body, ["reservations", "payments"])
-    connection.execute(idempotency_keys.delete().where(idempotency_keys.c.resource_id == account.id))
+    path, body = "/internal/accounts/deleted", {"accountId": account.id}
+    # An address tells who is to be forgotten only if it was the account's own.
+    address = {"email": account.email} if account.verified else {}
+    tell_others(connection, account.id, path, body | address, ["reservations"])
+    tell_others(connection, account.id, path, body, ["payments"])
+    store.forget_keys(connection, account.id)
     if account.verified:
         mail.forget(connection, mails, account.email_key)
         store.forget_attempts(connection, account.email_key)

@@ -16,7 +16,7 @@ from shared import delivery, idempotency
 from shared.clock import Clock
 from shared.database import Database
 from shared.delivery import Delivery
-from shared.errors import CsrfFailed, RateLimited
+from shared.errors import CsrfFailed, IdempotencyKeyReused, RateLimited
 from shared.idempotency import Claim, Verdict
 from users import store
 from users.domain import (
@@ -42,6 +42,11 @@ from users.tables import deliveries, idempotency_keys
 from users.vault import Vault, hashed, new_token
 
 log = structlog.get_logger(__name__)
+
+# Of the accounts that only claim an address, those whose password is tried. Whoever comes later cannot push out the
+# first, nor whoever came before the last.
+FIRST_CLAIMS = 2
+LAST_CLAIMS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,9 @@ class _Opened:
 def sign_up(site: Site, wish: NewAccount, device: Device) -> SignedIn:
     """A new account that claims the address, signed in.
 
-    Also for an address that somebody has: only whoever reads its mail can verify it, and hears of this. Raises
-    `ValidationFailed`, `IdempotencyKeyReused`, `Overloaded`.
+    Also for an address that somebody has: only whoever reads its mail can verify it, and hears of this. A repeated
+    request is signed in only while the account is as the first one made it: the key ends with the password. Raises
+    `ValidationFailed`, `IdempotencyKeyReused`, `SessionEnded`, `Overloaded`.
     """
     check_password(wish.password, wish.email)
     now = site.clock.now()
@@ -108,11 +114,17 @@ def sign_up(site: Site, wish: NewAccount, device: Device) -> SignedIn:
     )
     with site.database.transaction() as connection:
         made = _claim(connection, site, "sign_up", wish.key, wish.content, account.id, now)
+        if made != account.id:
+            older = known_account(connection, made, lock=True)
+            # Now that nobody else changes it: a key that ended meanwhile is free, and makes another account.
+            made = _claim(connection, site, "sign_up", wish.key, wish.content, account.id, now)
         if made == account.id:
             store.insert_account(connection, account)
             store.ask_for_mail(connection, "verify", account.email, account.id, now)
+        elif older.verified:
+            raise IdempotencyKeyReused("this sign-up is over; sign in")
         else:
-            account = known_account(connection, made)
+            account = older
         opened = _open_session(connection, site, account, device, now)
     return _signed_in(site, opened, now)
 
@@ -151,11 +163,16 @@ def sign_in(site: Site, email: str, password: str, device: Device) -> SignedIn:
 
 
 def _by_password(site: Site, email: str, password: str) -> Account:
-    """The account with this address and password: the one that has verified the address, or the last to claim it."""
+    """The account with this address and password: the one that has verified the address, or one that claims it.
+
+    A wrong password costs the same number of hashes whichever of them there are.
+    """
     key = email_key(email)
     with _counted(site, key):
         with site.database.transaction() as connection:
-            candidates = [store.find_verified(connection, key), store.find_unverified(connection, key)]
+            claims: list[Account | None] = [*store.find_claims(connection, key, FIRST_CLAIMS, LAST_CLAIMS)]
+            missing = [None] * (FIRST_CLAIMS + LAST_CLAIMS - len(claims))
+            candidates = [store.find_verified(connection, key), *claims, *missing]
         hashes = [None if candidate is None else candidate.password_hash for candidate in candidates]
         number = site.passwords.find(password, hashes)
         account = None if number is None else candidates[number]
@@ -314,33 +331,32 @@ def _mailed(connection: Connection, token: str, purpose: Purpose, now: datetime,
     return known_account(connection, found.account_id, lock=lock)
 
 
-def _verify(connection: Connection, account: Account, now: datetime, told_after: timedelta = timedelta()) -> Account:
-    """Gives the address to the account, unless another has verified it first; the others hear of it later."""
+def _verify(connection: Connection, account: Account, now: datetime) -> Account:
+    """Gives the address to the account, unless another has verified it first."""
     store.use_mail_tokens(connection, account.id, Purpose.VERIFY, now)
     if account.verified:
         return account
-    store.lock_address(connection, account.email_key)
-    if store.find_verified(connection, account.email_key) is not None:
-        raise InvalidMailToken("another account has verified this address")
+    _lock_free_address(connection, account)
     store.set_verified(connection, account.id, now)
-    body = {"accountId": account.id, "email": account.email}
-    tell_others(connection, account.id, "/internal/accounts/verified", body, ["reservations"], told_after)
+    _tell_verified(connection, account)
     return replace(account, verified_at=now)
 
 
-def tell_others(
-    connection: Connection,
-    account_id: str,
-    path: str,
-    body: dict[str, str],
-    targets: list[str],
-    after: timedelta = timedelta(),
-) -> None:
-    """Lets other services know, at once or later."""
-    news = [Delivery(target, path, body, account_id) for target in targets]
-    delivery.send(connection, deliveries, news)
-    if after:
-        store.put_off(connection, [each.id for each in news], after)
+def _lock_free_address(connection: Connection, account: Account) -> None:
+    """Nobody else decides who has the address until the transaction ends; nobody has it yet."""
+    store.lock_address(connection, account.email_key)
+    if store.find_verified(connection, account.email_key) is not None:
+        raise InvalidMailToken("another account has verified this address")
+
+
+def _tell_verified(connection: Connection, account: Account) -> None:
+    body = {"accountId": account.id, "email": account.email}
+    tell_others(connection, account.id, "/internal/accounts/verified", body, ["reservations"])
+
+
+def tell_others(connection: Connection, account_id: str, path: str, body: dict[str, str], targets: list[str]) -> None:
+    """Lets other services know."""
+    delivery.send(connection, deliveries, [Delivery(target, path, body, account_id) for target in targets])
 
 
 def forgot_password(site: Site, email: str, key: str | None, content: bytes) -> None:
@@ -355,6 +371,9 @@ def forgot_password(site: Site, email: str, key: str | None, content: bytes) -> 
 def reset_password(site: Site, token: str, password: str) -> None:
     """A new password by a mailed token, which also verifies the address; all sessions end.
 
+    Of an address that nobody has verified, the accounts that claim it may be strangers'. They are gone then, with their
+    sessions and keys, and the reader of the mail has a new account.
+
     Raises `InvalidMailToken`, `ValidationFailed`, `Overloaded`.
     """
     now = site.clock.now()
@@ -364,14 +383,27 @@ def reset_password(site: Site, token: str, password: str) -> None:
     password_hash = site.passwords.hash(password)
     with site.database.transaction() as connection:
         account = _mailed(connection, token, Purpose.RESET, now, lock=True)
-        # Whoever had only claimed the address may still hold access tokens; what the address brings comes after them.
-        _verify(connection, account, now, timedelta(seconds=site.settings.access_token_seconds))
+        if not account.verified:
+            account = _take_address(connection, account, password_hash, now)
         store.use_mail_tokens(connection, account.id, Purpose.RESET, now)
         store.end_sessions(connection, account.id)
         store.forget_attempts(connection, account.email_key)
         replace_password(connection, account, password_hash, now)
 
 
+def _take_address(connection: Connection, claim: Account, password_hash: str, now: datetime) -> Account:
+    """A new account for who reads the mail of this claim's address; all claims end."""
+    _lock_free_address(connection, claim)
+    account = Account(str(uuid.uuid4()), claim.email, password_hash, now, frozenset({Role.BUYER}), None, None, now)
+    store.end_claims(connection, claim.email_key)
+    store.insert_account(connection, account)
+    _tell_verified(connection, account)
+    return account
+
+
 def replace_password(connection: Connection, account: Account, password_hash: str, now: datetime) -> None:
+    """Another password; a sign-up that is repeated later opens the account no more."""
+    # First the account's row, for which a repeated sign-up waits.
     store.set_password(connection, account.id, password_hash)
+    store.forget_keys(connection, account.id)
     store.ask_for_mail(connection, "password_changed", account.email, account.id, now)

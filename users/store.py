@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from users.domain import Account, Device, MailToken, Purpose, RefreshToken, Role, Session, SigningKey
 from users.tables import (
     accounts,
-    deliveries,
+    idempotency_keys,
     mail_requests,
     mail_tokens,
     refresh_tokens,
@@ -92,8 +92,31 @@ def find_verified(connection: Connection, key: str) -> Account | None:
 
 def find_unverified(connection: Connection, key: str) -> Account | None:
     """The youngest account that claims this address without having verified it."""
+    return next(iter(find_claims(connection, key, 0, 1)), None)
+
+
+def find_claims(connection: Connection, key: str, first: int, last: int) -> list[Account]:
+    """The accounts that claimed this address first and last without having verified it, the youngest before others."""
     query = select(*ACCOUNT).where(accounts.c.email_key == key, accounts.c.verified_at.is_(None))
-    return _account(connection.execute(query.order_by(accounts.c.created_at.desc()).limit(1)).first())
+    ways = (
+        (query.order_by(accounts.c.created_at.desc(), accounts.c.id.desc()), last),
+        (query.order_by(accounts.c.created_at, accounts.c.id), first),
+    )
+    rows = [row for way, limit in ways for row in connection.execute(way.limit(limit))]
+    found = {account.id: account for row in rows if (account := _account(row)) is not None}
+    return list(found.values())
+
+
+def end_claims(connection: Connection, key: str) -> None:
+    """Deletes all accounts that claim this address, with their sessions, tokens and keys."""
+    ended = delete(accounts).where(accounts.c.email_key == key, accounts.c.verified_at.is_(None))
+    ids = connection.execute(ended.returning(accounts.c.id)).scalars().all()
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.resource_id.in_(ids)))
+
+
+def forget_keys(connection: Connection, account_id: str) -> None:
+    """No sign-up that made this account can be repeated."""
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.resource_id == account_id))
 
 
 def lock_address(connection: Connection, key: str) -> None:
@@ -251,12 +274,6 @@ def use_mail_tokens(connection: Connection, account_id: str, purpose: Purpose, n
     """None of these opens anything any more."""
     mine = and_(mail_tokens.c.account_id == account_id, mail_tokens.c.purpose == purpose.value)
     connection.execute(update(mail_tokens).where(mine, mail_tokens.c.used_at.is_(None)).values(used_at=now))
-
-
-def put_off(connection: Connection, delivery_ids: Sequence[str], after: timedelta) -> None:
-    """Lets news for other services wait before they are delivered."""
-    later = func.clock_timestamp() + after
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(delivery_ids)).values(next_attempt_at=later))
 
 
 # -- guessing --------------------------------------------------------------------------------------------------------

@@ -48,11 +48,20 @@ class Reservations:
             raise NotFound("there is no such reservation")
         if headers and response.status_code == 401:
             raise Unauthenticated("the credential does not open the reservation")
-        if headers and response.status_code == 403:
+        if headers and response.status_code == 403 and _code(response) == Forbidden.code:
             raise Forbidden("the credential belongs to another reservation")
         if response.status_code != 200:
             raise DependencyUnavailable("the service reservations does not answer as it should")
         return _held(response.json())
+
+
+def _code(response: httpx.Response) -> object:
+    """What a refusal is about: the buyer, or (`blocked`, `challenge_required`) this service itself."""
+    try:
+        problem = response.json()
+    except ValueError:
+        return None
+    return problem.get("code") if isinstance(problem, dict) else None
 
 
 def _held(found: dict[str, Any]) -> Held:

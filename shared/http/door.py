@@ -37,13 +37,21 @@ class Door:
         environ = request.environ
         address = self._client.of(environ)
         account, problem = (None, None) if route.internal else self._account(environ)
-        self._ask(route, address, account, environ)
         if route.internal:
-            self._service_token()
+            self._admit_service(route, address, environ)
         else:
+            self._ask(route, address, account, environ)
             self._admit(route, account, problem)
         caller = environ[CALLER_KEY] = Caller(address, account)
         return caller
+
+    def _admit_service(self, route: Route, address: str, environ: Environ) -> None:
+        # Who bears the token is one of us, whatever others did from the same address; only who does not is judged.
+        try:
+            self._service_token()
+        except MatchdayError:
+            self._ask(route, address, None, environ)
+            raise
 
     def _account(self, environ: Environ) -> tuple[Account | None, MatchdayError | None]:
         # Kept until the gate has been asked: who tries out forged tokens is to be counted.

@@ -181,3 +181,4 @@ def test_internal_routes_open_to_nobody_and_who_tries_is_shut_out(strict: Servic
     statuses = [strict.call("POST", path, token="guess").status_code for _ in range(60)]
     assert statuses[-1] == 403
     assert strict.facts() == before
+    assert strict.call("POST", path, token=token).status_code != 403, "who bears the token is not shut out with them"

@@ -202,6 +202,15 @@ def test_the_gate_is_asked_before_a_bad_token_is_refused(client: FlaskClient, ga
     assert len(gate.asked) == 1
 
 
+def test_the_service_token_opens_whatever_others_did_from_the_same_address(client: FlaskClient, gate: Recorder) -> None:
+    gate.closed = True
+    assert _call(client, "POST", "/internal/work", Authorization=f"Bearer {SERVICE_TOKEN}") == (200, None)
+    assert not gate.asked
+    assert not gate.told
+    assert _call(client, "POST", "/internal/work", Authorization="Bearer guessed") == (403, "blocked")
+    assert len(gate.asked) == 1
+
+
 def test_health_does_not_ask_the_gate(client: FlaskClient, gate: Recorder) -> None:
     gate.closed = True
     assert client.get("/health/live").status_code == 200

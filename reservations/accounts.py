@@ -14,8 +14,12 @@ def verified(site: Site, account_id: str, email: str) -> int:
         return store.join_account(connection, account_id, email.casefold())
 
 
-def deleted(site: Site, account_id: str) -> None:
-    """An account is gone: its sales stay, and nothing tells any more whose they were."""
+def deleted(site: Site, account_id: str, email: str | None) -> None:
+    """An account is gone: its sales stay, and nothing tells any more whose they were.
+
+    Mails are deleted only of the address that it had verified: an account may reserve with anybody's.
+    """
     with site.database.transaction() as connection:
-        for email in store.forget_account(connection, account_id, NOBODY):
-            mail.forget(connection, mails, email)
+        store.forget_account(connection, account_id, NOBODY)
+        if email is not None:
+            mail.forget(connection, mails, email.casefold())

@@ -157,6 +157,9 @@ def amount_minor(price: Decimal, quantity: int) -> int:
 
 
 def within_limit(owned: int, quantity: int, limit: int) -> None:
-    """Raises `PurchaseLimit` when a buyer would have more tickets of a match than allowed."""
+    """Raises `PurchaseLimit` when a buyer would have more tickets of a match than allowed.
+
+    How many there are it does not tell: anybody may give anybody's address.
+    """
     if owned + quantity > limit:
-        raise PurchaseLimit(f"at most {limit} tickets of a match a buyer; {owned} held or bought", limit=limit)
+        raise PurchaseLimit(f"at most {limit} tickets of a match a buyer, held or bought", limit=limit)

@@ -266,7 +266,7 @@ def verify_account(wiring: Wiring, body: AccountVerified) -> Joined:
 @internal.post("/internal/accounts/deleted", status=204, raises=[DependencyUnavailable])
 def delete_account(wiring: Wiring, body: AccountDeleted) -> None:
     """An account is gone: its sales stay, and nothing tells any more whose they were."""
-    accounts.deleted(wiring.site, str(body.account_id))
+    accounts.deleted(wiring.site, str(body.account_id), body.email)
 
 
 @internal.get("/internal/deliveries", answer=Deliveries, raises=[DependencyUnavailable])

@@ -132,9 +132,10 @@ class AccountVerified(BodyModel):
 
 
 class AccountDeleted(BodyModel):
-    """An account is gone."""
+    """An account is gone; `email` is the address that it had verified."""
 
     account_id: UUID
+    email: str | None = Field(None, min_length=3, max_length=254)
 
 
 class Joined(AnswerModel):

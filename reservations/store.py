@@ -185,14 +185,12 @@ def join_account(connection: Connection, account_id: str, buyer: str) -> int:
     return connection.execute(update(reservations).where(*guests).values(account_id=account_id)).rowcount
 
 
-def forget_account(connection: Connection, account_id: str, placeholder: str) -> list[str]:
-    """Takes out of an account's reservations what tells whose they were; the addresses that stood there."""
+def forget_account(connection: Connection, account_id: str, placeholder: str) -> None:
+    """Takes out of an account's reservations what tells whose they were."""
     own = reservations.c.account_id == account_id
-    emails = connection.execute(select(reservations.c.email).where(own).distinct()).scalars().all()
     connection.execute(
         update(reservations).where(own).values(email=placeholder, buyer=placeholder, account_id=None, mail_due=None)
     )
-    return list(emails)
 
 
 def find_charge(connection: Connection, payment_id: str) -> Charge | None:

@@ -75,6 +75,15 @@ def test_a_buyer_gets_as_many_tickets_of_a_match_as_the_limit_says_in_all_catego
     assert service.facts() == before
 
 
+def test_nobody_learns_from_the_limit_how_many_tickets_an_address_has(service: Service) -> None:
+    details = set()
+    for match, owned in ((1, (2, 2, 1)), (2, (2, 2, 2))):
+        for quantity in owned:
+            service.buy(match, 1, quantity, ADA)
+        details.add(is_problem(service.buy(match, 1, 2, ADA), 409, "purchase_limit")["detail"])
+    assert details == {f"at most {LIMIT} tickets of a match a buyer, held or bought"}
+
+
 def test_the_limit_is_for_one_match_and_one_buyer(service: Service) -> None:
     for category in (1, 2, 3):
         service.buy(1, category, 2, ADA)

@@ -202,6 +202,30 @@ def test_nothing_tells_whose_it_was_when_an_account_is_gone_and_the_sale_stays(s
     is_problem(service.call("GET", f"/api/reservations/{sold['id']}", token=account()), 403, "forbidden")
 
 
+def _letter(service: Service, recipient: str) -> None:
+    service.sql.execute(
+        "INSERT INTO reservations.mails (id, kind, recipient, subject, created_at, next_attempt_at)"
+        " VALUES (gen_random_uuid(), 'tickets', %s, 'Your tickets', now(), now())",
+        (recipient,),
+    )
+
+
+def _waiting(service: Service) -> list[str]:
+    return sorted(row["recipient"] for row in service.facts()["mails"])
+
+
+def test_a_deleted_account_takes_mails_of_its_own_address_only(service: Service) -> None:
+    """Somebody holds with a victim's address once, and deletes the account while the victim's tickets wait."""
+    service.sold(email="victim@example.org")
+    service.buy(2, token=account(), email="victim@example.org")
+    _letter(service, "victim@example.org")
+    _letter(service, ADA)
+    assert internal(service, "deleted", accountId=ADAS_ID).status_code == 204
+    assert _waiting(service) == [ADA, "victim@example.org"]
+    assert internal(service, "deleted", accountId=ADAS_ID, email="Ada@Example.org").status_code == 204
+    assert _waiting(service) == ["victim@example.org"]
+
+
 def test_only_this_sites_services_tell_of_accounts(service: Service) -> None:
     service.buy(email=ADA)
     before = service.facts()

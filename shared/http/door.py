@@ -45,7 +45,7 @@ class Door:
         caller = environ[CALLER_KEY] = Caller(address, account)
         return caller
 
-    def _admit_service(self, route: Route, address: str, environ: Environ) -> None:
+    def _admit_service(self, route: Route, address: str, environ: dict[str, object]) -> None:
         # Who bears the token is one of us, whatever others did from the same address; only who does not is judged.
         try:
             self._service_token()

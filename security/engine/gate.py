@@ -2,7 +2,8 @@
 
 Behind one address may be one bot or a stadium. So an address may send much (`address`), an account or the bearer of
 a pass little (`account`), and those at an address who are neither share a middle measure (`guest`): beyond it they are
-not refused but challenged, and a solution makes its sender somebody, with a measure of his own.
+not refused but challenged, and a solution makes its sender somebody, with a measure of his own. To hold and to
+pay, an account that has not verified its address is a guest as well.
 """
 
 import time
@@ -42,6 +43,9 @@ FAILING: dict[str, frozenset[int]] = {
     "webhook": frozenset({400, 401}),
     "internal": frozenset({401}),
 }
+# Where an account excuses nobody from the challenge before it has verified its address: made in a second, it is worth
+# no more than a guest.
+FOR_PROVEN = frozenset({"hold", "pay"})
 Headers = list[tuple[str, str]]
 
 
@@ -196,10 +200,11 @@ class RedisGate:
 
         if standing.account_id is not None:
             take(known.account, standing.account_id)
-        elif standing.pass_id is not None:
-            take(known.bearer, standing.pass_id)
-        elif not trusted:
-            take(known.guest, standing.address.key, seen.cost)
+        if standing.account_id is None or (rate_class in FOR_PROVEN and not question.email_verified):
+            if standing.pass_id is not None:
+                take(known.bearer, standing.pass_id)
+            elif not trusted:
+                take(known.guest, standing.address.key, seen.cost)
         if not trusted:
             take(known.address, standing.address.key)
         solved = standing.solved

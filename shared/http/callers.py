@@ -89,6 +89,7 @@ class Question:
     rate_class: RateClass
     account_id: str | None
     environ: Environ
+    email_verified: bool = True  # whether the account, if there is one, has verified its address
 
 
 class Gate(Protocol):

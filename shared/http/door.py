@@ -65,7 +65,9 @@ class Door:
             return
         account_id = None if account is None else account.id
         method = str(environ["REQUEST_METHOD"])
-        self._check(Question(address, method, route.path, route.limit, account_id, environ), environ)
+        verified = account is None or account.email_verified
+        question = Question(address, method, route.path, route.limit, account_id, environ, verified)
+        self._check(question, environ)
 
     def knock(self, environ: dict[str, object]) -> None:
         """For a path that leads nowhere: who tries many of them is to be counted, too."""

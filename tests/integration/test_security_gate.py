@@ -63,7 +63,8 @@ class Names:
 
     def account(self, environ: Environ) -> Account | None:
         name = environ.get("HTTP_X_TEST_ACCOUNT")
-        return None if name is None else Account(name, "a@example.org", True, frozenset(), "s")
+        verified = "HTTP_X_TEST_CLAIM" not in environ
+        return None if name is None else Account(name, "a@example.org", verified, frozenset(), "s")
 
 
 @dataclass
@@ -154,6 +155,17 @@ def test_an_account_has_its_own_narrow_measure_and_does_not_pay_for_others(serve
     assert served.codes(1, "POST", "/api/things", address="198.51.100.7", **{"X-Test-Account": "ada"}) == [
         "rate_limited"
     ], "another address does not help"
+
+
+def test_an_account_that_has_not_verified_its_address_holds_as_a_guest(serve: Make) -> None:
+    served = serve(RATE_HOLD="account 1/m 4, guest 1/m 1, address 1/s 50")
+    claims = [{"X-Test-Account": name, "X-Test-Claim": "1"} for name in ("eve", "mallory", "trudy")]
+    codes = [served.codes(1, "POST", "/api/things", **claim)[0] for claim in claims]
+    assert codes == ["200", "challenge_required", "challenge_required"]
+    assert served.codes(1, "GET", "/api/things", **claims[1]) == ["200"], "to read, an account is one"
+    solved = {"X-Challenge-Solution": served.solve(), **claims[1]}
+    assert served.codes(1, "POST", "/api/things", **solved) == ["200"]
+    assert served.codes(1, "POST", "/api/things", **{"X-Test-Account": "ada"}) == ["200"]
 
 
 def test_an_address_has_a_wide_measure_that_holds_for_all(serve: Make) -> None:

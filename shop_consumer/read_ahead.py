@@ -3,6 +3,7 @@
 import concurrent.futures
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from shared.errors import BrokerUnavailable
 from shared.kafka.consumer import GroupConsumer
 from shop.inventory.apply import Batch, Federation, read_records
 
@@ -20,11 +21,18 @@ class ReadAhead:
 
     def next(self) -> list[Batch]:
         """What has come, after at most `wait_ms`; raises `BrokerUnavailable`. The next poll has begun on return."""
-        coming = self._coming or self._thread.submit(self._read)
+        coming = self._coming or self._begin()
         self._coming = None
         batches = coming.result()
-        self._coming = self._thread.submit(self._read)
+        self._coming = self._begin()
         return batches
+
+    def _begin(self) -> Future[list[Batch]]:
+        try:
+            return self._thread.submit(self._read)
+        except RuntimeError:
+            # Executors take nothing once the interpreter has begun to end; whoever runs this loop ends with it.
+            raise BrokerUnavailable("the process is ending") from None
 
     def forget(self) -> None:
         """Drops what was read ahead; on return nobody polls. What is dropped is read again from the stored position."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -134,12 +135,20 @@ class Observed:
 
 def kill_consumer(site: RunningSite, chance: random.Random) -> None:
     """kill -9, of the whole service or of the worker process that consumes."""
-    pid = eventually(lambda: site.pid(CONSUMER), what="the consumer runs")
-    workers = psutil.Process(pid).children() if chance.random() < 0.5 else []
+    workers = eventually(lambda: consumer_workers(site), what="the consumer runs") if chance.random() < 0.5 else []
     if workers:
         workers[0].kill()
     else:
         site.kill(CONSUMER)
+
+
+def consumer_workers(site: RunningSite) -> list[psutil.Process]:
+    """The processes below the service's main one; none while it dies of an earlier kill."""
+    pid = site.pid(CONSUMER)
+    try:
+        return psutil.Process(pid).children() if pid else []
+    except psutil.NoSuchProcess:
+        return []
 
 
 def restart(server: Server, chance: random.Random) -> None:
@@ -264,8 +273,11 @@ def two_members(make_site: SiteMaker, start: bool = True) -> tuple[RunningSite, 
 
 
 def held_by(member: RunningSite) -> list[int]:
-    """The partitions that the member holds, as it says itself."""
-    health = member.client(CONSUMER).get("/health/ready").json()
+    """The partitions that the member holds, as it says itself; none when it does not answer."""
+    try:
+        health = member.client(CONSUMER).get("/health/ready").json()
+    except httpx.TransportError:
+        return []
     return [partition["partition"] for partition in health["partitions"]]
 
 

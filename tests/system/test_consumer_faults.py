@@ -104,8 +104,9 @@ class Observed:
     def is_in_transaction(self) -> bool:
         """Whether a consumer's session is, once no statement runs any more."""
         query = (
-            "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'shop-consumer' AND state <> 'idle'"
+            # Within a pipeline a session is active while it waits for its client, which may be stopped.
+            "SELECT CASE WHEN wait_event_type = 'Client' THEN 'in transaction' ELSE state END FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'shop-consumer' AND state <> 'idle'"
         )
         states: list[str] = []
 

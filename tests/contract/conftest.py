@@ -4,14 +4,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from shared import logs
+from tests.logs import logging_to
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _few_logs() -> Iterator[None]:
-    # With a stream of its own no logger remembers this configuration, and the tests of other folders see theirs.
-    logs.configure("contract-tests", "error", sys.stderr)
-    yield
-    structlog.reset_defaults()
+    with logging_to(sys.stderr, "contract-tests", "error"):
+        yield

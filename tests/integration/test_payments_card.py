@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from matchday.servers import Postgres
-from shared import logs
 from tests.eventually import eventually
+from tests.logs import logging_to
 from tests.resources import Databases
 from tests.till import Till, open_till
 
@@ -151,15 +151,13 @@ def test_a_card_is_in_no_table_and_no_log(till: Till, tmp_path: Path, monkeypatc
         card | {"number": 4000056655665556},
         card | {"surprise": secrets["number"]},
     ]
-    with told.open("w") as stream:
-        logs.configure("payments", "debug", stream)
+    with told.open("w") as stream, logging_to(stream, "payments", "debug"):
         for each in wrong:
             answer = till.charge_card(till.twin.hold(), card=each)
             assert secrets["number"] not in answer.text
         till.stripe.fault(path="/v1/payment_intents/.*/confirm", status=500, times=3)
         till.charge_card(till.twin.hold(), card=card)
         till.settle()
-    logs.configure("tests", "info")
     tables = till.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'payments'")
     kept = "".join(str(till.rows(f"SELECT * FROM payments.{row['table_name']}")) for row in tables)
     for text in (kept, told.read_text(), till.stripe.log.read_text()):

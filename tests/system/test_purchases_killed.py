@@ -55,7 +55,7 @@ def site(
         yield made
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_nobody_pays_without_a_ticket_or_twice_whatever_is_killed(site: RunningSite) -> None:
     striker = Striker(site)
     print(f"PURCHASE_SEED={SEED}")

@@ -10,20 +10,15 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from shared import logs, tracing
+from shared import tracing
+from tests.logs import logging_to
 
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
     stream = io.StringIO()
-    logs.configure("shop", "info", stream)
-    yield stream
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    root.handlers[:], level = before
-    root.setLevel(level)
+    with logging_to(stream, "shop", "info"):
+        yield stream
 
 
 def _read(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -124,18 +124,19 @@ class Federation:
 
     def send(self, value: Any, headers: dict[str, str] | None = None, **options: Any) -> Place:
         """The partner writes a sales record."""
-        place = self.partner.send(self.topics.sales, value, headers, **options)
-        self._last[place.topic, place.partition] = place
-        return place
+        return self.saw(self.partner.send(self.topics.sales, value, headers, **options))
 
     def publish(self, value: Any, **options: Any) -> Place:
         """An organiser writes a master list record."""
-        place = self.partner.send(self.topics.masterlist, value, **options)
+        return self.saw(self.partner.send(self.topics.masterlist, value, **options))
+
+    def saw(self, place: Place) -> Place:
+        """Something is in the log up to this place: `settle` waits for it."""
         self._last[place.topic, place.partition] = place
         return place
 
     def settle(self) -> None:
-        """Waits until both sites have applied everything that the partner has written."""
+        """Waits until both sites have applied everything that the partner has written, and what was seen of ours."""
         for member in self.members:
             for place in self._last.values():
                 eventually(partial(member.has_applied, place), APPLIED_SECONDS, f"{place} is applied")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from tests.contract.schemas import GOLDEN, load, validator
 from tests.eventually import eventually
 from tests.system.federation.members import Federation, Member
-from tests.system.federation.partner import CANCELLED, PENDING, PRICES, RESERVED, message, tickets
+from tests.system.federation.partner import CANCELLED, PENDING, PRICES, RESERVED, Place, message, tickets
 
 STRICT_PARTNER = Draft202012Validator(load(GOLDEN / "strict_partner.schema.json"))
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -69,7 +69,9 @@ class Buyer:
             assert len(found) >= count, found
             return found
 
-        return eventually(records, what=f"{count} records about match {match}")
+        found = eventually(records, what=f"{count} records about match {match}")
+        self.federation.saw(Place(found[-1].topic, found[-1].partition, found[-1].offset))
+        return found
 
 
 @pytest.fixture

@@ -72,7 +72,6 @@ class Buyer:
         self._plan = plan
         self._striker = striker
         self._hold_seconds = hold_seconds
-        self._ends_at = time.monotonic() + LONGEST_SECONDS
         self._token: dict[str, str] = {}
         self.visit = Visit(plan)
 
@@ -173,7 +172,8 @@ class Buyer:
         return self._until(look, f"the status of {self.visit.reservation_id}")
 
     def _until(self, attempt: Callable[[], T | None], what: str) -> T:
-        while time.monotonic() < self._ends_at:
+        ends_at = time.monotonic() + LONGEST_SECONDS
+        while time.monotonic() < ends_at:
             try:
                 found = attempt()
             except httpx.TransportError:

@@ -33,7 +33,7 @@ class Striker:
 
     site: RunningSite
     done: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _turns: dict[str, threading.Lock] = field(default_factory=lambda: {victim: threading.Lock() for victim in VICTIMS})
     _timers: list[threading.Timer] = field(default_factory=list)
 
     def at(self, strike: Strike, step: str) -> None:
@@ -44,7 +44,9 @@ class Striker:
             self._timers.append(timer)
 
     def _kill(self, strike: Strike) -> None:
-        with self._lock:  # one at a time, and not in the pause before a restart: that would be no kill
+        with self._turns[strike.victim]:
+            # Once it is at work again: to kill what is only starting strikes no step, and starves the buyers.
+            self.site.wait_ready(strike.victim)
             self.site.kill(strike.victim)
             self.done[strike.victim, strike.step] += 1
 

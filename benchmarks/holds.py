@@ -21,6 +21,7 @@ REPETITIONS, SECONDS, WARM_SECONDS = 3, 8.0, 2.0
 FIRST_WARM_SECONDS = 30.0  # a new broker needs some thousand requests until its JVM has compiled what they use
 QUICK_CLIENTS = (10,)
 GOAL_RATE = 1700
+EXAMPLES_MAX = 3
 METHOD = (
     "A hold is `POST /api/reservations?wait=5`: the answer comes when the log has decided (counters, reservation and"
     " outbox in PostgreSQL, relay, Kafka, consumer, counters, notice). Each buyer sends the next request when the"
@@ -140,7 +141,7 @@ def _tell(report: Report, cases: list[Case], measured: list[Measured]) -> None:
     report.findings.append(f"Best: {best:,.0f} holds a second with their verdict; the goal is {GOAL_RATE:,}.")
     failures = sum(item.site.failures for item in measured)
     report.findings.append(f"Answers other than 201 with `held`: {failures}.")
-    report.findings += sorted({example for item in measured for example in item.site.examples})
+    report.findings += sorted({example for item in measured for example in item.site.examples})[:EXAMPLES_MAX]
 
 
 def _row(case: Case, what: str, runs: "list[Tally] | list[Bare]") -> list[str]:

@@ -24,7 +24,7 @@ from tests.sites import RunningSite, SiteMaker
 MIGRATION_SECONDS = 120
 TEMPLATE = "template_of_benchmarks"
 # All buyers come from one address here, and nobody is to be held up for it; the gate is asked all the same.
-RATE_SCALE = "1000000"
+UNREACHED = "1000000"
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -76,7 +76,7 @@ class Bed:
     def site(self, topics: Topics, only: Sequence[str], **settings: str) -> Iterator[RunningSite]:
         """A site with a fresh database and a name of its own, not started yet; stopped at the end."""
         maker = SiteMaker(self.run, self.environment(topics), self.databases, self.valkey)
-        site = maker(f"bench-{secrets.token_hex(3)}", only, **{"SECURITY_RATE_SCALE": RATE_SCALE, **settings})
+        site = maker(f"bench-{secrets.token_hex(3)}", only, **{"RATE_SCALE": UNREACHED, **settings})
         try:
             yield site
         finally:

@@ -47,7 +47,7 @@ def site(
     with common_ground(_postgres, _valkey, _kafka, server_run, _template) as ground:
         made = ground.make_site(
             "matchday", only=PROCESSES, HOLD_SECONDS=str(HOLD_SECONDS), WORKER_POLL_SECONDS="0.2",
-            PAYMENTS_POLL_SECONDS="0.2", PAYMENT_GRACE_SECONDS="8", RECONCILE_SECONDS="2", SECURITY_RATE_SCALE="1000",
+            PAYMENTS_POLL_SECONDS="0.2", PAYMENT_GRACE_SECONDS="8", RECONCILE_SECONDS="2", RATE_SCALE="1000",
             STRIPE_STANDIN_REFUND_SECONDS="0.2",
         )  # fmt: skip
         made.start()

@@ -33,7 +33,7 @@ def site(_postgres: Postgres, _valkey: Valkey, _kafka: Kafka, server_run: Run, _
     with common_ground(_postgres, _valkey, _kafka, server_run, _template) as ground:
         made = ground.make_site(
             "matchday", only=PROCESSES, HOLD_SECONDS=str(HOLD_SECONDS), WORKER_POLL_SECONDS="0.1",
-            SECURITY_RATE_SCALE="1000",
+            RATE_SCALE="1000",
         )  # fmt: skip
         made.start()
         eventually(lambda: knows_the_matches(made), 60)

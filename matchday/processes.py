@@ -40,16 +40,17 @@ class ProcessSpec:
 
 
 PROCESSES = (
-    ProcessSpec("shop", "shop", 3000),
+    ProcessSpec("shop", "shop", 3000, "SHOP_URL"),
     ProcessSpec("shop-consumer", "shop_consumer", 3010),
     ProcessSpec("users", "users", 3030, "USERS_URL"),
     ProcessSpec("users-worker", "users.worker"),
-    ProcessSpec("security", "security", 3050),
+    ProcessSpec("security", "security", 3050, "SECURITY_URL"),
     ProcessSpec("reservations", "reservations", 3020, "RESERVATIONS_URL"),
     ProcessSpec("reservations-relay", "reservations.relay"),
     ProcessSpec("reservations-worker", "reservations.worker"),
     ProcessSpec("payments", "payments", 3040, "PAYMENTS_URL"),
     ProcessSpec("payments-worker", "payments.worker"),
+    ProcessSpec("client", "client", 9000),
 )
 # What stands in development for a server of others; not started when the operator gives the address of a real one.
 # It takes another port when its own is in use.

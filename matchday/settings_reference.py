@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from client.settings import ClientSettings
 from matchday.broker_setup import DEFAULT_MASTERLIST
 from matchday.processes import PROCESSES
 from matchday.runner import SERVER_PORTS
@@ -48,6 +49,7 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "reservations-worker": WorkerSettings,
     "payments": OwnPaymentsSettings,
     "payments-worker": PaymentsWorkerSettings,
+    "client": ClientSettings,
 }
 STAND_IN_SETTINGS: Mapping[str, type[Settings]] = {"stripe-standin": StandinSettings}
 # Each class is a section; a variable stands in the first that has it.
@@ -85,6 +87,12 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (SiteSettings, "Payments and its worker", ""),
     (OwnPaymentsSettings, "Payments", ""),
     (PaymentsWorkerSettings, "The payments' worker", ""),
+    (
+        ClientSettings,
+        "The pages",
+        "With Stripe itself give `STRIPE_PUBLISHABLE_KEY`. What stands for Stripe must be reachable by browsers, at"
+        " `STRIPE_JS_URL` and `PAYMENT_PAGE_URL`.",
+    ),
     (StandinSettings, "The Stripe stand-in", "Its state; `up` chooses a file in the site's folder."),
 )
 # The code says the form where a meaning is wanted.
@@ -98,7 +106,9 @@ MADE_BY_UP = {
     *SERVERS,
     "HOST",
     "PORT",
+    "SHOP_URL",
     "USERS_URL",
+    "SECURITY_URL",
     "RESERVATIONS_URL",
     "PAYMENTS_URL",
     "STRIPE_API_BASE",

@@ -1,0 +1,197 @@
+"""The way to the services: the one place where the pages speak HTTP to somebody.
+
+Each visit has its own `Calls`, which hand on who the visitor is: the access token, the client's address, what the
+browser says of itself, the trace, and the pass that a solved challenge has earned.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import structlog
+
+from client.settings import ClientSettings
+from security.engine.challenge import PASS_HEADER, SOLUTION_HEADER
+from shared import tracing
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS_MAX = 2.0
+CONNECTIONS_MAX = 256
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """A service answered with a problem, or did not answer."""
+
+    def __init__(self, code: str, status: int, problem: Mapping[str, Any], retry_after: int | None = None) -> None:
+        super().__init__(f"{code}: {problem.get('detail', '')}")
+        self.code = code
+        self.status = status
+        self.problem = problem
+        self.retry_after = retry_after
+
+    @property
+    def errors(self) -> list[Mapping[str, Any]]:
+        """Each thing that was wrong with what was sent."""
+        found = self.problem.get("errors")
+        return list(found) if isinstance(found, list) else []
+
+
+@dataclass(frozen=True)
+class Sender:
+    """On whose behalf the services are asked."""
+
+    address: str
+    headers: Mapping[str, str]  # of the browser, to be handed on
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a service answered, when nothing was wrong."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+    json: Any
+
+
+class Lines:
+    """The connections of one process to the services."""
+
+    def __init__(self, settings: ClientSettings, transport: httpx.BaseTransport | None = None) -> None:
+        """`transport` stands for the network in tests."""
+        self.addresses = {
+            "shop": settings.shop_url,
+            "users": settings.users_url,
+            "reservations": settings.reservations_url,
+            "payments": settings.payments_url,
+            "security": settings.security_url,
+        }
+        self._seconds = settings.service_seconds_max
+        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=64)
+        self._client = httpx.Client(trust_env=False, limits=limits, transport=transport, follow_redirects=False)
+
+    def timeout(self, waits: float) -> httpx.Timeout:
+        return httpx.Timeout(self._seconds + waits, connect=CONNECT_SECONDS_MAX)
+
+    def request(self, method: str, service: str, path: str, waits: float, **options: Any) -> httpx.Response:
+        return self._client.request(
+            method, self.addresses[service] + path, timeout=self.timeout(waits), **options
+        )  # fmt: skip
+
+    def stream(self, service: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """An answer that is read piece by piece; whoever asks closes it."""
+        request = self._client.build_request("GET", self.addresses[service] + path, headers=headers)
+        request.extensions["timeout"] = httpx.Timeout(CONNECT_SECONDS_MAX, read=60.0).as_dict()
+        return self._client.send(request, stream=True)
+
+    def check_shop(self) -> None:
+        """For readiness. Raises when the shop does not answer."""
+        self._client.get(self.addresses["shop"] + "/health/live", timeout=CONNECT_SECONDS_MAX).raise_for_status()
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Calls:
+    """One visit's questions to the services."""
+
+    def __init__(self, lines: Lines, sender: Sender) -> None:
+        self._lines = lines
+        self._sender = sender
+        self.token: str | None = None  # the account's access token
+        self.challenge_pass: str | None = None
+        self.on_pass: Callable[[str], None] = lambda _text: None
+
+    def get(self, service: str, path: str, **options: Any) -> Any:
+        """The JSON of a GET; see `ask`."""
+        return self.ask("GET", service, path, **options).json
+
+    def post(self, service: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The JSON of the answer to a POST; see `ask`."""
+        return self.ask("POST", service, path, body=body, **options).json
+
+    def ask(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        token: str | None = None,
+        anonymous: bool = False,
+        key: str | None = None,
+        waits: float = 0,
+        solution: str | None = None,
+    ) -> Given:
+        """One request. Raises `Refused`.
+
+        `token` is sent in place of the account's access token, `anonymous` sends none. `key` is an Idempotency-Key.
+        `waits` are the seconds that the service was asked to wait before it answers.
+        """
+        headers = self.headers(None if anonymous else token or self.token)
+        headers |= {"Idempotency-Key": key} if key else {}
+        headers |= {SOLUTION_HEADER: solution} if solution else {}
+        options = {} if body is None else {"json": body}
+        try:
+            answer = self._lines.request(method, service, path, waits, headers=headers, params=query or {}, **options)
+        except httpx.HTTPError as error:
+            log.warning("service_out_of_reach", service=service, path=path, error=repr(error))
+            raise Refused("dependency_unavailable", 503, {"service": service}, 2) from error
+        earned = answer.headers.get(PASS_HEADER)
+        if earned:
+            self.challenge_pass = earned
+            self.on_pass(earned)
+        if answer.status_code >= 400:
+            raise _refused(answer)
+        return Given(answer.status_code, answer.headers, answer.content, _json(answer))
+
+    def headers(self, token: str | None) -> dict[str, str]:
+        """What every request of this visit bears."""
+        headers = {**self._sender.headers, "X-Forwarded-For": self._sender.address}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {PASS_HEADER: self.challenge_pass} if self.challenge_pass else {}
+        request_id, traceparent = tracing.request_id(), tracing.traceparent()
+        headers |= {"X-Request-Id": request_id} if request_id else {}
+        headers |= {"traceparent": traceparent} if traceparent else {}
+        return headers
+
+    def follow(self, service: str, path: str, last_event_id: str | None) -> httpx.Response:
+        """A stream of events, open. Raises `Refused`."""
+        headers = self.headers(None) | {"Accept": "text/event-stream"}
+        headers |= {"Last-Event-ID": last_event_id} if last_event_id else {}
+        try:
+            answer = self._lines.stream(service, path, headers)
+            if answer.status_code >= 400:
+                answer.read()
+                answer.close()
+                raise _refused(answer)
+        except httpx.HTTPError as error:
+            raise Refused("dependency_unavailable", 503, {"service": service}, 2) from error
+        return answer
+
+
+def new_key() -> str:
+    """An idempotency key."""
+    return str(uuid4())
+
+
+def _json(answer: httpx.Response) -> Any:
+    if not answer.headers.get("Content-Type", "").partition(";")[0].endswith("json") or not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _refused(answer: httpx.Response) -> Refused:
+    read = _json(answer)
+    problem = read if isinstance(read, dict) else {}
+    retry = answer.headers.get("Retry-After", "")
+    code = str(problem.get("code", "internal_error"))
+    return Refused(code, answer.status_code, problem, int(retry) if retry.isdecimal() else None)

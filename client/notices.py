@@ -1,0 +1,19 @@
+"""What a page says once after a form was sent: `visit.redirect(path, notice="signed_in")`."""
+
+from client.kernel.words import N_
+
+NOTICES = {
+    "signed_in": N_("You are signed in."),
+    "signed_up": N_("Welcome! We have sent you a mail: the link in it shows that the address is yours."),
+    "signed_out": N_("You are signed out."),
+    "mail_sent": N_("The mail is on its way."),
+    "reset_mail_sent": N_("If somebody has an account with this address, a mail is on its way."),
+    "verified": N_("Your e-mail address is confirmed."),
+    "password_reset": N_("Your new password is set. Sign in with it."),
+    "password_changed": N_("Your password is changed. All other sessions have ended."),
+    "profile_saved": N_("Saved."),
+    "session_ended": N_("The session has ended."),
+    "account_deleted": N_("Your account is deleted. Tickets that you bought stay valid."),
+    "cancelled": N_("The tickets have gone back. Nothing was charged."),
+    "opened": N_("Here is your reservation."),
+}

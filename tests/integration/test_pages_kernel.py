@@ -1,0 +1,156 @@
+"""The pages' kernel: who visits, forms, languages, refusals, what goes on to the services."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from client.kernel.visits import own_path
+from shared.http.callers import Access
+from tests.fake_api import Browser, FakeApi, answer, open_pages, problem
+
+
+@pytest.fixture
+def fake() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def browser(fake: FakeApi) -> Iterator[Browser]:
+    with open_pages(fake, TRUSTED_PROXIES="127.0.0.0/8") as opened:
+        yield opened
+
+
+def test_the_first_page_is_the_list_of_matches(browser: Browser) -> None:
+    assert browser.get("/").headers["Location"] == "/matches"
+    page = browser.get("/matches")
+    assert page.status_code == 200
+    assert page.text.count('class="card"') == 24
+    assert "cursor=24" in page.text
+
+
+def test_nothing_inline_and_nobody_else_is_let_into_a_page(browser: Browser) -> None:
+    page = browser.get("/matches/1")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    for sign in ("<style", " style=", " onclick=", "javascript:", "<script>"):
+        assert sign not in page.text
+
+
+def test_what_comes_from_services_is_escaped(browser: Browser, fake: FakeApi) -> None:
+    fake.matches[1]["homeTeam"] = "<script>alert(1)</script>"
+    assert "<script>alert" not in browser.get("/matches/1").text
+
+
+def test_the_services_are_told_who_asks(browser: Browser, fake: FakeApi) -> None:
+    browser.get("/matches/1", **{"X-Request-Id": "abc", "X-Forwarded-For": "192.0.2.7"})
+    sent = fake.sent("GET", "/api/matches/1").headers
+    assert sent["X-Request-Id"] == "abc"
+    assert sent["X-Forwarded-For"] == "192.0.2.7"
+    assert sent["User-Agent"] == "Mozilla/5.0"
+    assert sent["Accept-Language"] == "en"
+    assert "traceparent" in sent
+    assert "Cookie" not in sent
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nothing", 404), ("/matches/999", 404), ("/matches/9999999999", 404), ("/language", 405)]
+)
+def test_what_is_not_there_is_told_as_a_page(browser: Browser, path: str, status: int) -> None:
+    page = browser.get(path)
+    assert page.status_code == status
+    assert "<h1>" in page.text
+    assert page.headers["X-Request-Id"] in page.text
+
+
+def test_a_service_that_is_away_is_told_honestly(browser: Browser, fake: FakeApi) -> None:
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    fake.answers["GET", "/api/matches"] = gone
+    page = browser.get("/matches")
+    assert page.status_code == 503
+    assert page.headers["Retry-After"] == "2"
+    assert "A part of this site is resting" in page.text
+
+
+def test_a_form_without_this_browsers_token_is_refused(browser: Browser) -> None:
+    browser.get("/matches")
+    assert browser.post("/language", {"csrf": "guessed", "language": "fr", "next": "/matches"}).status_code == 403
+    assert browser.cookie("matchday_language") is None
+    assert browser.post("/language", {"language": "fr", "next": "/matches/3"}).headers["Location"] == "/matches/3"
+    assert browser.cookie("matchday_language") == "fr"
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "direction"),
+    [("en", "en", "ltr"), ("ar-EG, en;q=0.5", "ar", "rtl"), ("de, es-MX;q=0.8", "es", "ltr"), ("xx", "en", "ltr")],
+)
+def test_the_language_is_what_the_browser_asks_for(browser: Browser, asked: str, code: str, direction: str) -> None:
+    page = browser.get("/matches", language=asked)
+    assert f'<html lang="{code}" dir="{direction}">' in page.text
+    assert page.headers["Content-Language"] == code
+
+
+def test_what_was_chosen_counts_more_than_what_the_browser_asks_for(browser: Browser) -> None:
+    browser.keep("matchday_language", "ar")
+    assert browser.get("/matches", language="fr").headers["Content-Language"] == "ar"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "http://elsewhere", "//elsewhere", "/\\elsewhere", "/a\r\nb", "matches", "/x" * 400]
+)
+def test_a_way_back_never_leads_to_another_site(text: str | None) -> None:
+    assert own_path(text) == "/"
+    assert own_path("/matches?q=a") == "/matches?q=a"
+
+
+def test_files_are_kept_for_good_by_the_name_of_their_content(browser: Browser) -> None:
+    path = browser.get("/matches").text.partition('rel="stylesheet" href="')[2].partition('"')[0]
+    file = browser.get(path)
+    assert file.status_code == 200
+    assert file.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert browser.get("/static/style.css").status_code == 404
+
+
+def test_the_first_page_is_small(browser: Browser) -> None:
+    page = browser.get("/matches").text
+    size = len(page.encode())
+    for part in page.split('"'):
+        if part.startswith("/static/"):
+            size += len(browser.get(part).get_data())
+    assert size < 100_000
+
+
+def test_through_a_proxy_health_and_metrics_are_not_to_be_had(browser: Browser) -> None:
+    assert browser.get("/health/live").get_json() == {"live": True, "service": "client"}
+    assert b"matchday_http" in browser.get("/metrics").get_data()
+    for path in ("/health/live", "/metrics"):
+        assert browser.get(path, **{"X-Forwarded-For": "192.0.2.7"}).status_code == 404
+
+
+def test_a_challenge_keeps_what_was_asked_and_earns_a_pass(browser: Browser, fake: FakeApi) -> None:
+    fake.answers["GET", "/api/matches"] = problem(403, "challenge_required")
+    fake.answers["GET", "/api/security/challenge"] = answer({"parameters": {"nonce": "00"}, "signature": "ff"})
+    page = browser.get("/matches?q=Qatar")
+    assert page.status_code == 403
+    assert 'name="challenge-next" value="/matches?q=Qatar"' in page.text
+    fake.answers["GET", "/api/matches"] = answer({"items": [], "nextCursor": None}, 200, {"X-Challenge-Pass": "a.1.b"})
+    form = {"challenge-solution": "solved", "challenge-next": "/matches?q=Qatar", "challenge-method": "get"}
+    assert browser.post("/challenge", form).headers["Location"] == "/matches?q=Qatar"
+    assert fake.sent("GET", "/api/matches").headers["X-Challenge-Solution"] == "solved"
+    browser.get("/matches")
+    assert fake.sent("GET", "/api/matches").headers["X-Challenge-Pass"] == "a.1.b"
+
+
+def test_every_page_is_for_somebody_and_every_form_bears_a_token(fake: FakeApi) -> None:
+    with open_pages(fake) as browser:
+        for page in browser.app.declared:
+            assert isinstance(page.access, Access)
+            assert page.limit != "none" or page.path in ("/static/<name>", "/robots.txt")
+            if page.method == "POST":
+                path = page.path.replace("<int:number>", "1").replace("<uuid:", "<").partition("<")[0]
+                refused = browser.post(path, {"csrf": "guessed"})
+                assert refused.status_code in (401, 403, 404, 405), page.path

@@ -9,11 +9,13 @@ import payments.tables
 import reservations.tables
 import security.tables
 import shop.inventory.tables
+import shop.search.tables
 import users.tables
 
 METADATA = [
     payments.tables.metadata,
     shop.inventory.tables.metadata,
+    shop.search.tables.metadata,
     reservations.tables.metadata,
     security.tables.metadata,
     users.tables.metadata,

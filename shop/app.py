@@ -8,6 +8,7 @@ from shared.http import HttpApp, create_http_app
 from shop import handlers, routes
 from shop.routes import Wiring
 from shop.schemas import encode_availability
+from shop.search.handlers import Finder
 from shop.settings import ShopSettings
 from shop.snapshot import Snapshots
 from shop.stream import Stream
@@ -31,7 +32,7 @@ def create_app(settings: ShopSettings) -> HttpApp:
         "Matches of the tournament, their prices, and what is left of them.",
         settings,
         routes=[routes.matches, routes.internal],
-        wiring=Wiring(database, federation, snapshots, stream, settings.currency),
+        wiring=Wiring(database, federation, snapshots, stream, settings.currency, Finder(database)),
         readiness={"postgresql": database.ping},
         details=lambda: {"viewers": stream.viewers},
         gate=gate,

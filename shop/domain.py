@@ -99,8 +99,9 @@ def stage_of(round_number: int, group: str | None, home_team: str) -> str:
 
 
 class SortKey(StrEnum):
-    """What matches are sorted by; a minus in front turns the order round."""
+    """What matches are sorted by; a minus in front turns the order round. Relevance: what fits the words best first."""
 
+    RELEVANCE = "relevance"
     MATCH_NUMBER = "matchNumber"
     MATCH_NUMBER_DOWN = "-matchNumber"
     DATE = "dateUtc"
@@ -111,9 +112,12 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for; None means anything. Of a match's pools, one must fit all that is said of pools."""
+    """What is looked for; None means anything. Of a match's pools, one must fit all that is said of pools.
 
-    text: str | None = None
+    `scores`: the matches that fit the words that were typed, by number, with how well they do (`shop.search`).
+    """
+
+    scores: Mapping[int, float] | None = None
     team: str | None = None
     group: str | None = None
     round_number: int | None = None
@@ -169,6 +173,7 @@ def _lowest_price(match: Match, search: Search) -> float:
 
 
 _SORT_VALUES: Mapping[str, Callable[[Match, Search], float]] = {
+    "relevance": lambda match, search: -(search.scores or {}).get(match.match_number, 0.0),
     "matchNumber": lambda match, _: float(match.match_number),
     "dateUtc": lambda match, _: match.date_utc.timestamp(),
     "price": _lowest_price,
@@ -182,12 +187,14 @@ def plain(text: str) -> str:
 
 
 def _names(search: Search) -> dict[str, str]:
-    wishes = ("text", "team", "group", "stadium", "city", "stage")
+    wishes = ("team", "group", "stadium", "city", "stage")
     return {name: plain(wish) for name in wishes if (wish := getattr(search, name)) is not None}
 
 
 def _fits(match: Match, search: Search, wanted: Mapping[str, str]) -> bool:
     if search.round_number not in (None, match.round_number):
+        return False
+    if search.scores is not None and match.match_number not in search.scores:
         return False
     if wanted and not _names_fit(match, wanted):
         return False
@@ -201,10 +208,7 @@ def _names_fit(match: Match, wanted: Mapping[str, str]) -> bool:
     teams = {plain(match.home_team), plain(match.away_team)}
     has = {"team": teams, "group": {plain(match.group or "")}, "stadium": {plain(match.location)}}
     has |= {"city": {plain(match.city or "")}, "stage": {plain(match.stage)}}
-    if any(wanted[name] not in has[name] for name in has if name in wanted):
-        return False
-    names = (*teams, plain(match.location), plain(match.city or ""))
-    return "text" not in wanted or any(wanted["text"] in name for name in names)
+    return all(wanted[name] in has[name] for name in has if name in wanted)
 
 
 def _pool_fits(pool: ShownPool, search: Search) -> bool:

@@ -7,7 +7,7 @@ from flask import Response
 
 from shared import tracing
 from shared.database import Database
-from shared.errors import DependencyUnavailable, NotFound, TooManyStreams
+from shared.errors import DependencyUnavailable, NotFound, Overloaded, TooManyStreams
 from shared.http import ETAG, Answer, PathNumber, Routes
 from shared.http.conditional import conditional_json
 from shop import handlers
@@ -23,10 +23,15 @@ from shop.schemas import (
     MessageHeaders,
     StreamHeaders,
     StreamQuery,
+    SuggestionQuery,
+    Suggestions,
     encode_availability,
     encode_cursor,
     encode_match,
+    encode_suggestions,
 )
+from shop.search.domain import scores_of, suggestions
+from shop.search.handlers import Finder
 from shop.snapshot import Content, Snapshots
 from shop.stream import Stream
 
@@ -46,6 +51,7 @@ class Wiring:
     snapshots: Snapshots
     stream: Stream
     currency: str
+    finder: Finder
 
     def match(self, match_number: int) -> tuple[Content, Match]:
         content = self.snapshots.get()
@@ -55,15 +61,17 @@ class Wiring:
         return content, match
 
 
-@matches.get("/api/matches", answer=MatchPage, sends=ETAG, also=NOT_CHANGED, raises=[DependencyUnavailable])
+@matches.get("/api/matches", answer=MatchPage, sends=ETAG, also=NOT_CHANGED, raises=[DependencyUnavailable, Overloaded])
 def list_matches(wiring: Wiring, query: MatchQuery) -> Response:
-    """Matches that fit, sorted, in pages."""
-    place = query.place()
+    """Matches that fit, sorted, in pages; with `q`, those that fit best first."""
+    place, sort = query.place(), query.sorted_by
     content = wiring.snapshots.get()
 
     def make() -> bytes:
-        page = find(content.shelf.matches, query.search(), query.sort, place, query.limit)
-        cursor = None if page.next_place is None else encode_cursor(page.next_place, query.sort)
+        shown = content.shelf.matches
+        scores = None if query.q is None else scores_of(shown, wiring.finder.units(shown, query.q))
+        page = find(shown, query.search(scores), sort, place, query.limit)
+        cursor = None if page.next_place is None else encode_cursor(page.next_place, sort)
         items = b",".join(_item(wiring, content, match) for match in page.matches)
         return b'{"items":[%s],"nextCursor":%s}' % (items, orjson.dumps(cursor))
 
@@ -72,6 +80,24 @@ def list_matches(wiring: Wiring, query: MatchQuery) -> Response:
 
 def _item(wiring: Wiring, content: Content, match: Match) -> bytes:
     return content.answer(("match", match.match_number), lambda: encode_match(match, wiring.currency)).body
+
+
+@matches.get(
+    "/api/search/suggestions",
+    answer=Suggestions,
+    sends=ETAG,
+    also=NOT_CHANGED,
+    raises=[DependencyUnavailable, Overloaded],
+)
+def suggest(wiring: Wiring, query: SuggestionQuery) -> Response:
+    """Names and matches to offer to who is typing a search."""
+    content = wiring.snapshots.get()
+
+    def make() -> bytes:
+        shown = content.shelf.matches
+        return encode_suggestions(suggestions(shown, wiring.finder.units(shown, query.q), query.limit))
+
+    return conditional_json(content.answer(query, make))
 
 
 @matches.get(

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import datetime
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import Field, PlainSerializer, ValidationInfo, WithJsonSchema, field_validator
@@ -14,10 +15,13 @@ from shared.http import AnswerModel, HeadersModel, QueryModel
 from shared.http.models import PATH_INT_MAX
 from shared.http.validation import violation
 from shop.domain import MESSAGES, Availability, LogPosition, Match, Place, Search, ShownPool, SortKey
+from shop.search.domain import Kind, Suggestion
 
 PAGE_LIMIT_DEFAULT = 100
 PAGE_LIMIT_MAX = 200
 PRICE_MAX = 10_000_000
+SUGGESTIONS_DEFAULT = 8
+SUGGESTIONS_MAX = 20
 MESSAGE_ID_LONGEST = 64
 
 
@@ -117,7 +121,11 @@ class AvailabilityAnswer(AnswerModel):
 class MatchQuery(QueryModel):
     """What is looked for. Names are compared without case and accents."""
 
-    q: Name | None = Field(None, description="Part of a team's, stadium's or city's name.")
+    q: Name | None = Field(
+        None,
+        description="Words of teams, stadiums, cities, groups and stages; other names in use, codes (KSA), and typing"
+        " errors are understood. A match must fit all words; of more than eight, the first eight count.",
+    )
     team: Name | None = None
     group: Name | None = None
     round: int | None = Field(None, ge=1, le=100)
@@ -130,7 +138,7 @@ class MatchQuery(QueryModel):
     price_min: PriceLimit | None = Field(None, description="Least price of a ticket, major units.")
     price_max: PriceLimit | None = Field(None, description="Highest price of a ticket, major units.")
     availability: Availability | None = None
-    sort: SortKey = SortKey.MATCH_NUMBER
+    sort: SortKey | None = Field(None, description="Without it: `relevance` where there is a `q`, else `matchNumber`.")
     limit: int = Field(PAGE_LIMIT_DEFAULT, ge=1, le=PAGE_LIMIT_MAX)
     cursor: str | None = Field(None, max_length=200, description="`nextCursor` of the page before.")
 
@@ -142,10 +150,15 @@ class MatchQuery(QueryModel):
             raise ValueError("must not be below the other end of the range")
         return value
 
-    def search(self) -> Search:
-        """The same for the domain."""
+    @property
+    def sorted_by(self) -> SortKey:
+        """The sort, also when none is given."""
+        return self.sort or (SortKey.MATCH_NUMBER if self.q is None else SortKey.RELEVANCE)
+
+    def search(self, scores: Mapping[int, float] | None) -> Search:
+        """The same for the domain; `scores` are those of `q`."""
         return Search(
-            text=self.q,
+            scores=scores,
             team=self.team,
             group=self.group,
             round_number=self.round,
@@ -162,7 +175,7 @@ class MatchQuery(QueryModel):
 
     def place(self) -> Place | None:
         """Where the page begins. Raises `ValidationFailed` when the cursor is not one of ours for this sort."""
-        return None if self.cursor is None else _decode_cursor(self.cursor, self.sort)
+        return None if self.cursor is None else _decode_cursor(self.cursor, self.sorted_by)
 
 
 def encode_cursor(place: Place, sort: SortKey) -> str:
@@ -181,6 +194,43 @@ def _decode_cursor(cursor: str, sort: SortKey) -> Place:
     except (binascii.Error, ValueError, TypeError):
         wrong = violation("parameter", ["cursor"], "invalid", "must be a nextCursor of the same sort")
         raise ValidationFailed("the request has wrong parameters", errors=[wrong]) from None
+
+
+class SuggestionQuery(QueryModel):
+    """What somebody is typing."""
+
+    q: Name = Field(description="As far as it is typed.")
+    limit: int = Field(SUGGESTIONS_DEFAULT, ge=1, le=SUGGESTIONS_MAX)
+
+
+class SuggestionAnswer(AnswerModel):
+    """A name, or a match, that may be meant."""
+
+    kind: Kind | Literal["match"] = Field(description="A name's kind is the parameter of `/api/matches` that takes it.")
+    text: str = Field(description="What to show; of a match both teams.")
+    match_number: int | None = Field(description="Of a match.")
+    date_utc: datetime.datetime | None = Field(description="Of a match.")
+    matches: int = Field(description="How many matches it leads to.", ge=1)
+
+    @classmethod
+    def of(cls, offered: Suggestion) -> "SuggestionAnswer":
+        name, match = offered.name, offered.match
+        if name is not None:
+            return cls(kind=name.kind, text=name.text, match_number=None, date_utc=None, matches=offered.leads_to)
+        assert match is not None
+        return cls(
+            kind="match",
+            text=f"{match.home_team} – {match.away_team}",
+            match_number=match.match_number,
+            date_utc=match.date_utc,
+            matches=1,
+        )
+
+
+class Suggestions(AnswerModel):
+    """What may be meant, best first: names, then matches."""
+
+    items: list[SuggestionAnswer]
 
 
 class StreamQuery(QueryModel):
@@ -237,6 +287,11 @@ def encode_availability(
     """A match's numbers as JSON."""
     categories = [PoolAnswer.of(pool, currency) for pool in pools]
     return _json(AvailabilityAnswer(match_number=match_number, categories=categories, as_of=PositionAnswer.of(as_of)))
+
+
+def encode_suggestions(offered: Sequence[Suggestion]) -> bytes:
+    """Suggestions as JSON."""
+    return _json(Suggestions(items=[SuggestionAnswer.of(each) for each in offered]))
 
 
 def _json(model: AnswerModel) -> bytes:

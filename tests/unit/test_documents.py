@@ -12,6 +12,7 @@ import reservations.tables
 import security.tables
 import shared.metrics  # noqa: F401 - registers the metrics
 import shop.inventory.tables
+import shop.search.tables
 import users.tables
 from matchday.cli import main
 from matchday.paths import CHECKOUT
@@ -75,6 +76,7 @@ def test_every_table_has_its_owner() -> None:
         table.fullname
         for metadata in (
             shop.inventory.tables.metadata,
+            shop.search.tables.metadata,
             reservations.tables.metadata,
             payments.tables.metadata,
             security.tables.metadata,

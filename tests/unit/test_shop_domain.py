@@ -135,11 +135,9 @@ def _found(search: Search, sort: SortKey = SortKey.MATCH_NUMBER) -> list[int]:
         (Search(team="qatar"), [1, 3, 4]),
         (Search(team="Qat"), []),
         (Search(team="turkiye"), [2]),
-        (Search(text="ivoire"), [2]),
-        (Search(text="COTE"), [2]),
-        (Search(text="doha"), [3]),
-        (Search(text="974"), [3]),
-        (Search(text="nobody"), []),
+        (Search(scores={3: 0.5, 2: 1.0}), [2, 3]),
+        (Search(scores={3: 0.5, 2: 1.0}, city="doha"), [3]),
+        (Search(scores={}), []),
         (Search(group="a"), [1, 3]),
         (Search(round_number=4), [4]),
         (Search(stadium="stadium 974"), [3]),
@@ -153,7 +151,7 @@ def _found(search: Search, sort: SortKey = SortKey.MATCH_NUMBER) -> list[int]:
         (Search(price_min=Decimal("124.99"), price_max=Decimal("125.00")), [1]),
         (Search(availability=Availability.AVAILABLE), [1, 2, 3]),
         (Search(availability=Availability.AVAILABLE, category=1), [2, 3]),
-        (Search(availability=Availability.AVAILABLE, category=1, text="bayt"), [2]),
+        (Search(availability=Availability.AVAILABLE, category=1, scores={1: 1.0, 2: 1.0}), [2]),
         (Search(availability=Availability.SOLD_OUT), [4]),
         (Search(availability=GONE, price_min=Decimal(100)), []),
     ],
@@ -175,6 +173,12 @@ def test_matches_are_found_by(search: Search, expected: list[int]) -> None:
 )
 def test_matches_are_sorted_by(sort: SortKey, expected: list[int]) -> None:
     assert _found(Search(), sort) == expected
+
+
+def test_what_fits_the_words_best_comes_first_and_of_alike_ones_the_earlier_match() -> None:
+    scores = {1: 0.5, 2: 0.9, 4: 0.5}
+    assert _found(Search(scores=scores), SortKey.RELEVANCE) == [2, 1, 4]
+    assert _found(Search(), SortKey.RELEVANCE) == [1, 2, 3, 4]
 
 
 def test_the_price_that_counts_for_sorting_is_one_that_fits_the_search() -> None:
@@ -247,5 +251,5 @@ def test_a_query_becomes_a_search_with_every_field() -> None:
         "dateFrom": "2022-11-20", "dateTo": "2022-11-20", "category": 1, "priceMin": "1", "priceMax": "1",
         "availability": "sold_out",
     })  # fmt: skip
-    search = query.search()
+    search = query.search({1: 0.5})
     assert None not in [getattr(search, name) for name in Search.__slots__]

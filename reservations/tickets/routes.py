@@ -26,7 +26,7 @@ from reservations.tickets.schemas import (
 )
 from reservations.wiring import Wiring
 from shared.errors import DependencyUnavailable, Forbidden, NotFound, Unauthenticated
-from shared.http import TOKEN, Access, Answer, Caller, IdempotencyHeaders, Routes, bearer_token, json_answer, roles
+from shared.http import TOKEN, Access, Answer, Caller, IdempotencyHeaders, Routes, bearer_token, json_answer
 
 PDF = "application/pdf"
 PNG = "image/png"
@@ -142,9 +142,13 @@ def list_void_tickets(wiring: Wiring, caller: Caller, query: VoidQuery) -> VoidT
     return VoidTickets(items=[UUID(each) for each in found], next_cursor=None if place is None else UUID(place))
 
 
-@gate.get("/api/tickets/double-uses", answer=Admissions, access=roles("gate", "admin"), raises=[DependencyUnavailable])
-def list_double_uses(wiring: Wiring, query: DoubleUseQuery) -> Admissions:
-    """Admissions with tickets that had been used before, in the order in which that was found."""
+@gate.get("/api/tickets/double-uses", answer=Admissions, access=SCANNERS, raises=[Forbidden, DependencyUnavailable])
+def list_double_uses(wiring: Wiring, caller: Caller, query: DoubleUseQuery) -> Admissions:
+    """Admissions with tickets that had been used before, in the order in which that was found.
+
+    For accounts with the role gate or admin, and with the service token.
+    """
+    _scanner(wiring, caller, None)
     found = list(handlers.double_uses(wiring.site, query.cursor, query.limit))
     after = str(found[-1][0]) if len(found) == query.limit else None
     return Admissions(items=_answers([entered for _, entered in found]), next_cursor=after)

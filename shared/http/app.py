@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import structlog
 from flask import Flask, Request, Response, request
 from flask.sessions import SessionInterface
+from flask.typing import ResponseReturnValue
 
 from shared import metrics, tracing
-from shared.http import docs, openapi
+from shared.errors import NotFound
+from shared.http import docs, openapi, paths
 from shared.http.auth import ServiceTokenGuard
 from shared.http.body import BodyReader
 from shared.http.callers import HEADERS_KEY, Accounts, Gate
@@ -175,6 +177,12 @@ class HttpApp(Flask):
             return cast(Response, self.dispatch_request())
         except Exception as error:
             return self.handle_user_exception(error)
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        if not paths.is_normal(request.environ):
+            self._door.knock(request.environ)
+            raise NotFound
+        return super().dispatch_request()
 
     def raise_routing_exception(self, request: Request) -> NoReturn:
         if request.method in METHODS - {"OPTIONS"}:

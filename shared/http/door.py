@@ -2,7 +2,7 @@
 
 from flask import request
 
-from shared.errors import MatchdayError, Unauthenticated
+from shared.errors import MatchdayError, NotFound, Unauthenticated
 from shared.http.auth import ServiceTokenGuard
 from shared.http.callers import (
     CALLER_KEY,
@@ -18,6 +18,7 @@ from shared.http.callers import (
     check_csrf,
 )
 from shared.http.client import ClientAddress
+from shared.http.paths import came_by_proxy
 from shared.http.routes import NO_ROUTE, Route
 
 
@@ -46,6 +47,10 @@ class Door:
         return caller
 
     def _admit_service(self, route: Route, address: str, environ: dict[str, object]) -> None:
+        if not route.operator and came_by_proxy(environ):
+            # However it was spelled, a proxy should not have handed it on: for the world there is no such path.
+            self.knock(environ)
+            raise NotFound
         # Who bears the token is one of us, whatever others did from the same address; only who does not is judged.
         try:
             self._service_token()

@@ -29,6 +29,12 @@ LIMITS = {
     "RateLimit-Policy": "The policy: `q` requests at once, all again in `w` seconds.",
 }
 
+# How a caller who was challenged goes on; the gate reads both, whatever the route.
+CHALLENGE_HEADERS = {
+    "X-Challenge-Solution": "A solved challenge of `GET /api/security/challenge`; counts once.",
+    "X-Challenge-Pass": "The pass that a solution has earned; pages may leave it to the cookie.",
+}
+
 # How requests fail that belong to no operation.
 NO_OPERATION = (errors.NotFound, errors.MethodNotAllowed)
 
@@ -146,7 +152,13 @@ def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[Json]:
         if model is not None:
             properties, required = schemas.fields(model)
             result += [_parameter(place, name, schema, name in required) for name, schema in properties.items()]
+    if endpoint.route.limit != "none" and not endpoint.route.internal:
+        result += [_challenge_header(name, text) for name, text in CHALLENGE_HEADERS.items()]
     return result
+
+
+def _challenge_header(name: str, text: str) -> Json:
+    return {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
 
 
 def _path_parameter(endpoint: Endpoint, variable: str) -> Json:
@@ -180,7 +192,10 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> Json:
         by_status.setdefault(error.status, []).append(error)
     for status, kinds in sorted(by_status.items()):
         result[str(status)] = _problem(status, kinds, endpoint.route.path)
-    return result
+    # Of another method on the same path; a document has no place for it but at those that there are.
+    not_allowed = errors.MethodNotAllowed
+    result[str(not_allowed.status)] = _problem(not_allowed.status, [not_allowed], endpoint.route.path)
+    return dict(sorted(result.items()))
 
 
 def errors_of(endpoint: Endpoint) -> list[type[errors.MatchdayError]]:

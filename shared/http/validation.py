@@ -40,7 +40,7 @@ _CODES = {
     "too_short": "wrong_length",
     "too_long": "wrong_length",
     "string_pattern_mismatch": "wrong_format",
-    "timezone_naive": "wrong_format",
+    "timezone_aware": "wrong_format",
     "value_error": "invalid",
     "assertion_error": "invalid",
 }

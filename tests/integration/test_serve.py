@@ -57,6 +57,14 @@ class Server:
         connection.sendall(f"{head}\r\nHost: example\r\n\r\n".encode() + body)
         return connection
 
+    def post(self, target: str, headers: str = "") -> int:
+        """The status of a request with the service token, whose target is sent as it is."""
+        token = f"Authorization: Bearer {SERVICE_TOKEN}\r\nConnection: close\r\n"
+        with self.connect() as connection:
+            head = f"POST {target} HTTP/1.1\r\nHost: example\r\n{token}{headers}Content-Length: 0\r\n\r\n"
+            connection.sendall(head.encode())
+            return int(connection.makefile("rb").readline().split()[1])
+
     def end(self) -> str:
         """All output; the process is killed when it has not ended by itself."""
         if self.process.poll() is None:
@@ -195,6 +203,28 @@ def test_a_body_in_chunks_is_read_and_measured(serving: Serving) -> None:
     assert server.client.post("/api/orders", content=chunks(1024), headers=headers).status_code == 201
     assert server.client.post("/api/orders", content=chunks(1025), headers=headers).status_code == 413
     assert server.client.post("/api/orders", content=chunks(900_000), headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//internal/orders/1/close", "/./internal/orders/1/close", "/api/../internal/orders/1/close",
+        "/internal/orders/1/close/", "/%2e/internal/orders/1/close", "/%2finternal/orders/1/close",
+        "http://example//internal/orders/1/close", "/internal/orders/1/close%3b", "/%2569nternal/orders/1/close",
+    ],
+)  # fmt: skip
+def test_another_spelling_of_an_internal_path_leads_nowhere(serving: Serving, target: str) -> None:
+    server = serving().wait_until_ready()
+    assert server.post(target) == 404
+    assert server.post("/internal/orders/1/close") == 200
+
+
+@pytest.mark.parametrize("target", ["/%69nternal/orders/1/close", "/internal%2forders/1/close"])
+def test_a_spelling_that_the_server_hides_from_us_is_refused_when_a_proxy_hands_it_on(
+    serving: Serving, target: str
+) -> None:
+    server = serving().wait_until_ready()
+    assert server.post(target, "X-Forwarded-For: 198.51.100.1\r\n") == 404
 
 
 def test_a_body_that_may_miss_is_none_when_it_is_empty(serving: Serving) -> None:

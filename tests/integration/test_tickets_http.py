@@ -373,9 +373,20 @@ def test_double_uses_come_in_pages_and_for_the_gate_alone(service: Service) -> N
     rest = service.call("GET", f"/api/tickets/double-uses?limit=2&cursor={page['nextCursor']}", token=GATE).get_json()
     assert [item["scanner"] for item in page["items"] + rest["items"]] == ["gate 1", "gate 2", "gate 3"]
     assert rest["nextCursor"] is None
+    by_operator = service.call("GET", "/api/tickets/double-uses?limit=2", token=service.service_token)
+    assert by_operator.get_json() == page
     is_problem(service.call("GET", "/api/tickets/double-uses", token=account()), 403, "forbidden")
+    is_problem(service.call("GET", "/api/tickets/double-uses", token="guessed"), 401, "unauthenticated")
+    is_problem(service.call("GET", "/api/tickets/double-uses"), 401, "unauthenticated")
     is_problem(sync(service, (code, NOON), token=account()), 403, "forbidden")
     is_problem(sync(service, (code, NOON), token=None), 401, "unauthenticated")
+
+
+def test_a_moment_without_its_zone_is_in_the_wrong_format(service: Service) -> None:
+    body = {"admissions": [{"code": "x", "admittedAt": "2022-11-26T12:00:00"}]}
+    answer = service.call("POST", "/api/tickets/admissions", token=GATE, json=body)
+    (found,) = is_problem(answer, 422, "validation_failed")["errors"]
+    assert (found["pointer"], found["code"]) == ("/admissions/0/admittedAt", "wrong_format")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,40 @@ def test_an_unknown_address_is_404(client: FlaskClient, path: str) -> None:
     _is_problem(client.get(path), 404, "not_found")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//internal/orders/1/close", "/internal//orders/1/close", "/./internal/orders/1/close",
+        "/api/../internal/orders/1/close", "/%69nternal/orders/1/close", "/internal%2forders/1/close",
+        "/internal/orders/%31/close", "/internal/orders/1/close/", "/internal;x/orders/1/close",
+        "/internal/orders/1%00/close", "/internal/orders/1\\close", "/%2569nternal/orders/1/close",
+        "/internal/orders/1/close%3fx", "/%2e/internal/orders/1/close",
+    ],
+)  # fmt: skip
+def test_an_internal_route_has_one_spelling(client: FlaskClient, path: str) -> None:
+    token = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
+    assert client.post("/internal/orders/1/close", headers=token).status_code == 200
+    _is_problem(client.post(path, headers=token), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["//api/orders", "/api/%6frders", "/api/./orders", "/api;x/orders"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_a_path_that_is_not_in_its_normal_form_leads_nowhere(client: FlaskClient, path: str, method: str) -> None:
+    assert client.open(path, method=method, json=ORDER).status_code == 404
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_what_a_proxy_hands_on_reaches_no_internal_route_however_it_was_spelled(
+    client: FlaskClient, header: str
+) -> None:
+    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}", header: "for=198.51.100.1"}
+    _is_problem(client.post("/internal/orders/1/close", headers=headers), 404, "not_found")
+
+
+def test_the_query_may_be_encoded_as_it_likes(client: FlaskClient) -> None:
+    assert client.get("/api/search?team=%41%2f%2e%2e%2f").get_json()["team"] == "A/../"
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
 def test_a_wrong_method_is_405_with_the_right_ones(client: FlaskClient, method: str) -> None:
     response = client.open("/api/orders", method=method)

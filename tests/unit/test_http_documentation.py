@@ -32,6 +32,15 @@ def _responses(document: dict[str, Any], path: str, method: str) -> dict[str, An
     return found
 
 
+CHALLENGED = {"X-Challenge-Solution", "X-Challenge-Pass"}
+
+
+def _own_parameters(document: dict[str, Any], path: str, method: str) -> list[dict[str, Any]]:
+    """Those of the operation, without what every caller may send to the gate."""
+    found = document["paths"][path][method]["parameters"]
+    return [parameter for parameter in found if parameter["name"] not in CHALLENGED]
+
+
 def _codes(response: dict[str, Any]) -> set[str]:
     return set(response["content"]["application/problem+json"]["examples"])
 
@@ -72,7 +81,7 @@ def test_bodies_and_answers_are_described(document: dict[str, Any]) -> None:
 
 
 def test_parameters_are_described_without_null(document: dict[str, Any]) -> None:
-    parameters = {found["name"]: found for found in document["paths"]["/api/search"]["get"]["parameters"]}
+    parameters = {found["name"]: found for found in _own_parameters(document, "/api/search", "get")}
     assert set(parameters) == {"team", "limit", "since", "exact", "category"}
     assert parameters["team"]["schema"]["type"] == "string"
     assert parameters["limit"]["schema"] == {
@@ -82,10 +91,28 @@ def test_parameters_are_described_without_null(document: dict[str, Any]) -> None
         "title": "Limit",
         "type": "integer",
     }
-    (path,) = document["paths"]["/api/orders/{matchNumber}"]["get"]["parameters"]
+    (path,) = _own_parameters(document, "/api/orders/{matchNumber}", "get")
     assert (path["in"], path["required"], path["schema"]["minimum"]) == ("path", True, 1)
-    (header,) = document["paths"]["/api/orders"]["post"]["parameters"]
+    (header,) = _own_parameters(document, "/api/orders", "post")
     assert (header["name"], header["in"], header["required"]) == ("Idempotency-Key", "header", False)
+
+
+def test_who_is_challenged_finds_how_to_go_on(document: dict[str, Any]) -> None:
+    def sent(path: str, method: str) -> set[str]:
+        return {
+            found["name"] for found in document["paths"][path][method].get("parameters", []) if not found["required"]
+        }
+
+    assert sent("/api/orders", "post") >= CHALLENGED
+    assert not sent("/internal/orders/{matchNumber}/close", "post") & CHALLENGED, "the token opens it or nothing does"
+    assert not sent("/health/live", "get") & CHALLENGED
+
+
+def test_another_method_is_described_with_those_that_there_are(document: dict[str, Any]) -> None:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert _codes(operation["responses"]["405"]) == {"method_not_allowed"}
+            assert "Allow" in operation["responses"]["405"]["headers"]
 
 
 def test_errors_of_reading_and_of_the_use_case_are_described(document: dict[str, Any]) -> None:

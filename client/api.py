@@ -39,10 +39,10 @@ def reservation(calls: Calls, reservation_id: str, token: str | None, wait: floa
     return given
 
 
-def reservations(calls: Calls, cursor: str | None) -> Json:
-    """A page of the account's reservations, newest first."""
+def reservations(calls: Calls, token: str | None, cursor: str | None = None) -> Json:
+    """A page of the account's reservations, newest first; or the one of a guest's token."""
     query = {"limit": 20} | ({"cursor": cursor} if cursor else {})
-    given: Json = calls.get("reservations", "/api/reservations", query=query)
+    given: Json = calls.get("reservations", "/api/reservations", query=query, token=token)
     return given
 
 

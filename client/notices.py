@@ -6,6 +6,7 @@ NOTICES = {
     "signed_in": N_("You are signed in."),
     "signed_up": N_("Welcome! We have sent you a mail: the link in it shows that the address is yours."),
     "signed_out": N_("You are signed out."),
+    "sign_in_again": N_("Please sign in once more: for this we need to be sure that it is you."),
     "mail_sent": N_("The mail is on its way."),
     "reset_mail_sent": N_("If somebody has an account with this address, a mail is on its way."),
     "verified": N_("Your e-mail address is confirmed."),

@@ -50,7 +50,7 @@ PROCESSES = (
     ProcessSpec("reservations-worker", "reservations.worker"),
     ProcessSpec("payments", "payments", 3040, "PAYMENTS_URL"),
     ProcessSpec("payments-worker", "payments.worker"),
-    ProcessSpec("client", "client", 9000),
+    ProcessSpec("client", "client", 9000, "PUBLIC_URL"),
 )
 # What stands in development for a server of others; not started when the operator gives the address of a real one.
 # It takes another port when its own is in use.

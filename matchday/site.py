@@ -19,7 +19,6 @@ from matchday.run import start_time
 
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 PORT_OFFSET_MAX = 40_000
-PAGES_PORT = 9000
 # A new one is 32 random bytes in base64url, which is what a signing key is made of, too.
 SECRETS = {
     "SERVICE_TOKEN": "service-token",
@@ -104,7 +103,6 @@ class Site:
         """What suits a machine of one's own: pages without TLS, mail and payments that stay here."""
         return {
             "COOKIES_SECURE": "off",
-            "PUBLIC_URL": f"http://127.0.0.1:{PAGES_PORT + self.port_offset}",
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
             "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from matchday.stripe_standin import charges, intents, methods, pages, refunds
+from matchday.stripe_standin import charges, hosted, intents, methods, pages, refunds
 from matchday.stripe_standin.call import API_VERSION, Call, new_id, shown
 from matchday.stripe_standin.errors import StripeError, invalid, missing
 from matchday.stripe_standin.faults import Fault, Faults, LetGo, WebhookOrder
@@ -243,6 +243,8 @@ class Standin:
         if path in pages.FILES and method == "GET":
             content_type, body = pages.FILES[path]
             return Answer(status=200, body=body, content_type=content_type)
+        if path == hosted.PATH:
+            return self._hosted(method, environ, request_id)
         if found := _AUTHENTICATE.fullmatch(path):
             return self._challenge(method, found[1], environ, request_id)
         if not self._authenticate(environ):
@@ -286,6 +288,18 @@ class Standin:
             ).fetchall()
         names = ("event", "attempts", "held", "done", "status")
         return _json({"items": [dict(zip(names, row, strict=True)) for row in rows]})
+
+    def _hosted(self, method: str, environ: "WSGIEnvironment", request_id: str) -> Answer:
+        given = decode(environ.get("QUERY_STRING", "") if method == "GET" else _read(environ))
+        wrong, target = "", None
+        call = self._call(hosted.params_of(given, str(given.get("return_url", ""))), request_id, None, secret=True)
+        with self.store.transaction():
+            if method == "POST":
+                target, wrong = hosted.pay(call, given)
+            intent = hosted.intent_of(call, str(given.get("client_secret", "")))
+        if target is not None:
+            return Answer(status=303, body="", headers=[("Location", target)])
+        return Answer(status=200, body=hosted.page(intent, given, wrong), content_type=pages.HTML)
 
     def _challenge(self, method: str, intent_id: str, environ: "WSGIEnvironment", request_id: str) -> Answer:
         query = decode(environ.get("QUERY_STRING", ""))

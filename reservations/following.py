@@ -33,7 +33,7 @@ def _decided(wiring: Wiring, wish: Submit) -> Standing:
     standing = handlers.get(wiring.site, wish.id)
     if standing.status is State.SUBMITTED and wiring.broker.is_away():
         standing = handlers.give_back(wiring.site, wish.id, wish.key_scope, wish.key)
-        if standing.status is State.CANCELLED:
+        if standing.status in (State.CANCELLED, State.EXPIRED):
             raise BrokerUnavailable("the federation's log is out of reach; the tickets were given back")
     return standing
 

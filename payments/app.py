@@ -9,7 +9,9 @@ from payments.handlers import Site
 from payments.reservations import Reservations
 from payments.routes import Wiring
 from payments.settings import PaymentsSettings
+from payments.tables import deliveries
 from security.engine.gate import RedisGate
+from shared.audit import DeliveredAudit
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -54,6 +56,7 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
         readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},
         accounts=accounts,
         gate=gate,
+        auditor=DeliveredAudit(database, deliveries),
     )
     app.on_stop(accounts.stop)
     app.on_end(reservations.close)

@@ -142,6 +142,7 @@ def list_refunds(wiring: Wiring, payment_id: UUID) -> Refunds:
     status=201,
     sends=LOCATION,
     access=roles("admin"),
+    fresh=True,
     raises=[NotFound, NotPaid, RefundTooLarge, IdempotencyKeyReused, DependencyUnavailable],
 )
 def create_refund(wiring: Wiring, payment_id: UUID, body: NewRefund, headers: IdempotencyHeaders) -> Response:
@@ -164,6 +165,7 @@ def _refund(wiring: Wiring, payment_id: UUID, body: NewRefund, headers: Idempote
     answer=Refund,
     status=201,
     sends=LOCATION,
+    audited=True,
     raises=[NotFound, NotPaid, RefundTooLarge, IdempotencyKeyReused, DependencyUnavailable],
 )
 def create_refund_internally(
@@ -249,7 +251,9 @@ def list_deliveries(wiring: Wiring, query: ListDeliveries) -> Deliveries:
     return Deliveries(items=[Delivery.of(kept) for kept in found])
 
 
-@internal.post("/internal/deliveries/{deliveryId}/retry", answer=Heard, raises=[NotFound, DependencyUnavailable])
+@internal.post(
+    "/internal/deliveries/{deliveryId}/retry", answer=Heard, audited=True, raises=[NotFound, DependencyUnavailable]
+)
 def retry_delivery(wiring: Wiring, delivery_id: UUID) -> Heard:
     """Tell it once more."""
     handlers.deliver_again(wiring.site, str(delivery_id))

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from security.engine.settings import GateSettings
-from shared.settings import CommonSettings, DatabaseSettings, IdentitySettings, ServiceUrl, Settings
+from shared.settings import AuditSettings, CommonSettings, DatabaseSettings, IdentitySettings, ServiceUrl, Settings
 
 
 def _stripe_key(value: SecretStr) -> SecretStr:
@@ -51,7 +51,7 @@ class PaymentsSettings(SiteSettings, GateSettings, IdentitySettings):
     )
 
 
-class WorkerSettings(SiteSettings):
+class WorkerSettings(SiteSettings, AuditSettings):
     """The worker."""
 
     payments_poll_seconds: float = Field(1.0, gt=0, le=60, description="Pause between two looks for work.")

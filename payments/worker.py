@@ -13,7 +13,7 @@ from payments.handlers import Site
 from payments.reservations import TARGET, Reservations
 from payments.settings import WorkerSettings
 from payments.tables import deliveries, idempotency_keys, inbox
-from shared import delivery, idempotency, logs, memory
+from shared import audit, delivery, idempotency, logs, memory
 from shared import inbox as inbox_of
 from shared.clock import SystemClock
 from shared.database import Database
@@ -64,7 +64,11 @@ def main() -> None:
     reservations = Reservations(settings.reservations_url, settings.service_token)
     site = Site(database, Gateway(settings, settings.client_id), reservations, SystemClock())
     couriers = Couriers(
-        database, deliveries, {TARGET: settings.reservations_url}, settings.service_token, handlers.told
+        database,
+        deliveries,
+        {TARGET: settings.reservations_url, audit.TARGET: settings.security_url},
+        settings.service_token,
+        handlers.told,
     )
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

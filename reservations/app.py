@@ -8,9 +8,11 @@ from reservations.broker import BrokerWatch
 from reservations.cashier import Cashier
 from reservations.settings import ReservationsSettings
 from reservations.submitter import Submitter
+from reservations.tables import deliveries
 from reservations.waiting import Waiting
 from reservations.wiring import Wiring
 from security.engine.gate import RedisGate
+from shared.audit import DeliveredAudit
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -52,6 +54,7 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         readiness={"postgresql": database.ping, "kafka": wiring.broker.check},
         accounts=accounts,
         gate=gate,
+        auditor=DeliveredAudit(database, deliveries),
     )
     app.on_stop(wiring.waiting.end_all)
     app.on_stop(accounts.stop)

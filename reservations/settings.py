@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from reservations.tickets.codes import TicketCodes, read_seeds
 from security.engine.settings import GateSettings
-from shared.settings import CommonSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
+from shared.settings import AuditSettings, CommonSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
 from shop.inventory.settings import InventorySettings
 
 
@@ -69,7 +69,7 @@ class ReservationsSettings(HoldSettings, GateSettings, IdentitySettings, TicketS
     submit_queue_max: int = Field(1000, ge=1, le=100_000, description="Submits that may wait for a transaction.")
 
 
-class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSettings):
+class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSettings, AuditSettings):
     """The worker."""
 
     service_token: SecretStr = Field(

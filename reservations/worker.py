@@ -14,7 +14,7 @@ from reservations.handlers import Site
 from reservations.settings import WorkerSettings
 from reservations.tables import deliveries, idempotency_keys, inbox, mails
 from reservations.tickets import mailing
-from shared import delivery, idempotency, logs, mail, memory, outbox
+from shared import audit, delivery, idempotency, logs, mail, memory, outbox
 from shared import inbox as inbox_of
 from shared.clock import SystemClock
 from shared.database import Database
@@ -87,7 +87,8 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    couriers = Couriers(database, deliveries, {"payments": settings.payments_url}, settings.service_token)
+    addresses = {"payments": settings.payments_url, audit.TARGET: settings.security_url}
+    couriers = Couriers(database, deliveries, addresses, settings.service_token)
     postman = Postman(database, mails, settings, site.clock)
     couriers.start()
     postman.start()

@@ -13,12 +13,12 @@ CLASSES: tuple[tuple[str, str, str], ...] = (
     ("", r"/internal/.*|/api/security/check", "internal"),
     ("GET", r"/api/security/challenge", "challenge"),
     ("POST", r"/api/refused/[^/]+/replay", "internal"),
-    ("POST", r"/api/reservations", "hold"),
+    ("POST", r"/api/reservations|/api/listings/[^/]+/hold", "hold"),
     ("POST", r"/api/reservation|/api/payments", "pay"),
     ("POST", r"/api/payments/webhook", "webhook"),
     ("POST", r"/api/tickets/(?:verify|admissions)", "gate"),
     ("POST", r"/api/users/signup", "sign_up"),
-    ("POST", r"/api/users/(?:signin|refresh|email/verify|password/reset|me/password)", "sign_in"),
+    ("POST", r"/api/users/(?:signin|refresh|email/verify|password/reset|me/password|me/reauthentication)", "sign_in"),
     ("POST", r"/api/users/(?:email/verification|password/forgotten)", "mail"),
 )
 
@@ -92,6 +92,43 @@ class Search:
     verdict: str | None = None
     reason: str | None = None
     rate_class: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdminAction:
+    """Something that an admin, or without an account the bearer of the service token, changed or tried to.
+
+    `request` is the body that was sent. Without `status` the outcome is not known: it is on its way, or the process
+    has died. `number` is the place in the log.
+    """
+
+    id: str
+    at: datetime
+    service: str
+    operation: str
+    method: str
+    path: str
+    account_id: str | None
+    email: str | None
+    address: str
+    request_id: str | None
+    request: str | None
+    status: int | None = None
+    ended_at: datetime | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSearch:
+    """Which actions are looked for; `path` is how it begins."""
+
+    account_id: str | None = None
+    email: str | None = None
+    service: str | None = None
+    operation: str | None = None
+    path: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

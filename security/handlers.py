@@ -1,13 +1,13 @@
 """One function a use case, one transaction each."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from security import store
-from security.domain import Count, ListEntry, ListFull, Record, Search, fold
+from security.domain import ActionSearch, AdminAction, Count, ListEntry, ListFull, Record, Search, fold
 from security.engine.store import STREAM
 from security.published import Published
 from security.tables import idempotency_keys
@@ -15,6 +15,7 @@ from shared import idempotency
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import DependencyUnavailable, NotFound
+from shared.http.actions import Action
 from shared.idempotency import Claim, Verdict
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class Desk:
     clock: Clock
     entries_max: int
     audit_kept: timedelta
+    actions_kept: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def prune(desk: Desk) -> int:
     with desk.database.transaction() as connection:
         return (
             store.prune_records(connection, now - desk.audit_kept, PRUNE_MAX)
+            + store.prune_actions(connection, now - desk.actions_kept, PRUNE_MAX)
             + store.expire_entries(connection, now - KEEP_ENDED)
             + idempotency.expire(connection, idempotency_keys, now - KEEP_KEYS)
         )
@@ -150,3 +153,42 @@ def count_decisions(desk: Desk, hours: int) -> list[Count]:
     """How often what was decided in the last hours."""
     with desk.database.transaction() as connection:
         return store.count_by_hour(connection, desk.clock.now() - timedelta(hours=hours), COUNTS_MAX)
+
+
+# What admins change
+
+
+def keep_action(desk: Desk, action: AdminAction) -> None:
+    """An action has begun, here or at another service."""
+    with desk.database.transaction() as connection:
+        store.insert_action(connection, action)
+
+
+def end_action(desk: Desk, action_id: str, status: int, at: datetime) -> None:
+    """An action has ended. Raises `NotFound`."""
+    with desk.database.transaction() as connection:
+        if not store.end_action(connection, action_id, status, at):
+            raise NotFound("there is no such action")
+
+
+def find_actions(desk: Desk, search: ActionSearch, before: int | None, limit: int) -> list[AdminAction]:
+    """A page of the log of actions, the latest first."""
+    with desk.database.transaction() as connection:
+        return store.find_actions(connection, search, before, limit)
+
+
+class OwnAudit:
+    """`shared.http.actions.Auditor` of this service, which has the log in its own tables."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def begin(self, action: Action) -> None:
+        keep_action(self._desk, AdminAction(**asdict(action)))
+
+    def end(self, action_id: str, status: int, at: datetime) -> None:
+        try:
+            end_action(self._desk, action_id, status, at)
+        except (DependencyUnavailable, NotFound) as error:
+            # What was done is done; its entry stands without an outcome.
+            log.error("audit_without_outcome", action=action_id, status=status, error=str(error))

@@ -14,6 +14,10 @@ from security.engine.gate import RedisGate
 from security.engine.refusals import Decision
 from security.handlers import Desk, NewEntry
 from security.schemas import (
+    ActionAnswer,
+    ActionOutcome,
+    ActionPage,
+    ActionQuery,
     AuditPage,
     AuditQuery,
     ChallengeAnswer,
@@ -24,6 +28,7 @@ from security.schemas import (
     ListEntryAnswer,
     ListPage,
     ListQuery,
+    NewAction,
     NewListEntry,
     OriginalHeaders,
     Statistics,
@@ -36,6 +41,7 @@ from shared.idempotency import body_hash
 
 routes = Routes("security", "Verdicts for proxies, and challenges.")
 admin = Routes("admin", "Block and allow lists, and the audit log, for admins.")
+actions = Routes("actions", "The log of what admins and the operator change, at any service.")
 internal = Routes("internal", "The same for the site's operator.")
 
 OPERATOR = "operator"
@@ -183,6 +189,37 @@ def count_decisions(wiring: Wiring, query: StatisticsQuery) -> Statistics:
     return Statistics(items=[CountAnswer.of(count) for count in found])
 
 
+# What admins change
+
+
+@actions.get(
+    "/api/admin/audit",
+    answer=ActionPage,
+    access=roles("admin", services=True),
+    raises=[DependencyUnavailable],
+)
+def list_actions(wiring: Wiring, query: ActionQuery) -> ActionPage:
+    """What admins and the operator changed or tried to change, at every service, the latest first.
+
+    An entry is written before anything is done, and its status when the answer is known.
+    """
+    found = handlers.find_actions(wiring.desk, query.search(), query.cursor, query.limit)
+    more = found[-1].number if len(found) == query.limit else None
+    return ActionPage(items=[ActionAnswer.of(action) for action in found], next_cursor=more)
+
+
+@actions.post("/internal/admin-actions", status=204, raises=[DependencyUnavailable])
+def keep_action(wiring: Wiring, body: NewAction) -> None:
+    """A service tells what an admin is about to change there; told again, nothing happens."""
+    handlers.keep_action(wiring.desk, body.action())
+
+
+@actions.post("/internal/admin-actions/{actionId}/outcome", status=204, raises=[NotFound, DependencyUnavailable])
+def end_action(wiring: Wiring, action_id: UUID, body: ActionOutcome) -> None:
+    """A service tells how it ended; the first word counts."""
+    handlers.end_action(wiring.desk, str(action_id), body.status, body.ended_at)
+
+
 # The same with the service token
 
 
@@ -197,6 +234,7 @@ def list_entries_internally(wiring: Wiring, query: ListQuery) -> ListPage:
     answer=ListEntryAnswer,
     status=201,
     sends=LOCATION,
+    audited=True,
     raises=[ListFull, IdempotencyKeyReused, NotFound, DependencyUnavailable],
 )
 def add_entry_internally(wiring: Wiring, body: NewListEntry, headers: IdempotencyHeaders) -> Response:
@@ -204,7 +242,9 @@ def add_entry_internally(wiring: Wiring, body: NewListEntry, headers: Idempotenc
     return _created(_add(wiring, OPERATOR, body, headers), "/internal/security/lists")
 
 
-@internal.delete("/internal/security/lists/{entryId}", status=204, raises=[NotFound, DependencyUnavailable])
+@internal.delete(
+    "/internal/security/lists/{entryId}", status=204, audited=True, raises=[NotFound, DependencyUnavailable]
+)
 def remove_entry_internally(wiring: Wiring, entry_id: UUID) -> None:
     """Take an entry off the lists."""
     handlers.remove_entry(wiring.desk, str(entry_id))

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
-from security.domain import Count, ListEntry, Record, Search
+from security.domain import ActionSearch, AdminAction, Count, ListEntry, Record, Search
 from security.engine.refusals import Decision
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
+from shared.http.actions import REQUEST_LONGEST
 
 Kind = Literal["allow", "block", "challenge"]
 Verdict = Literal["allow", "challenge", "block"]
@@ -23,6 +24,8 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r
 AddressText = Annotated[str, StringConstraints(min_length=2, max_length=64, pattern=r"^[0-9A-Fa-f:.%/a-z]*$")]
 NetworkText = Annotated[str, StringConstraints(min_length=2, max_length=64, pattern=r"^[0-9A-Fa-f:./]*$")]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^/[^\x00]*$")]
+Email = Annotated[str, StringConstraints(min_length=3, max_length=254, pattern=r"^[^\x00]*$")]
+RequestText = Annotated[str, StringConstraints(max_length=REQUEST_LONGEST, pattern=r"^[^\x00]*$")]
 HeaderName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9-]+$")]
 HeaderValue = Annotated[str, StringConstraints(max_length=8000, pattern=r"^[^\x00\r\n]*$")]
 
@@ -186,6 +189,81 @@ class AuditQuery(QueryModel):
     def search(self) -> Search:
         """The same for the domain."""
         return Search(self.address, self.account_id, self.verdict, self.reason, self.rate_class, self.since, self.until)
+
+
+class NewAction(BodyModel):
+    """What an admin is about to change, as the service tells it where it happens."""
+
+    id: UUID
+    at: AwareDatetime
+    service: Short
+    operation: Short
+    method: Method
+    path: PathText
+    account_id: Short | None = None
+    email: Email | None = None
+    address: AddressText
+    request_id: Short | None = None
+    request: RequestText | None = None
+
+    def action(self) -> AdminAction:
+        """The same for the domain."""
+        return AdminAction(**{**self.model_dump(), "id": str(self.id)})
+
+
+class ActionOutcome(BodyModel):
+    """How it ended."""
+
+    status: int = Field(ge=100, le=599, description="The HTTP status of the answer.")
+    ended_at: AwareDatetime
+
+
+class ActionAnswer(AnswerModel):
+    """What an admin changed or tried to; without an account it was the site's operator, by the service token."""
+
+    number: int
+    id: UUID
+    at: datetime
+    service: str
+    operation: str = Field(description="The operation's name in the service's document, such as `createRefund`.")
+    method: str
+    path: str = Field(description="With the ids of what it was done to.")
+    account_id: str | None
+    email: str | None
+    address: str
+    request_id: str | None
+    request: str | None = Field(description="The body that was sent, as JSON; a long one is cut off.")
+    status: int | None = Field(description="Of the answer; null while it is not known.")
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, action: AdminAction) -> Self:
+        return cls.model_validate(action, from_attributes=True)
+
+
+class ActionPage(AnswerModel):
+    """Actions, the latest first."""
+
+    items: list[ActionAnswer]
+    next_cursor: int | None
+
+
+class ActionQuery(QueryModel):
+    """Which actions."""
+
+    account_id: Short | None = Field(None, description="Who did it.")
+    email: Email | None = Field(None, description="Who did it, by the address at that time.")
+    service: Short | None = None
+    operation: Short | None = None
+    path: PathText | None = Field(None, description="How the path begins, such as `/api/payments/`.")
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    cursor: int | None = Field(None, ge=1, le=ID_MAX)
+    limit: int = Field(100, ge=1, le=1000)
+
+    def search(self) -> ActionSearch:
+        """The same for the domain."""
+        return ActionSearch(**self.model_dump(exclude={"cursor", "limit"}))
 
 
 class CountAnswer(AnswerModel):

@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
-from security.domain import Count, ListEntry, Record, Search
-from security.tables import audit, audit_positions, list_entries
+from security.domain import ActionSearch, AdminAction, Count, ListEntry, Record, Search
+from security.tables import admin_actions, audit, audit_positions, list_entries
 
 ENTRIES_LOCK = 20_221_150  # the advisory lock of who adds an entry
 BEGINNING = "0-0"
 _ENTRY = list(list_entries.c)
+_ACTION = [admin_actions.c[name] for name in AdminAction.__dataclass_fields__]
 _RECORD = [audit.c[name] for name in Record.__dataclass_fields__]
 
 
@@ -108,6 +109,45 @@ def count_by_hour(connection: Connection, since: datetime, limit: int) -> list[C
     columns = (hour, audit.c.rate_class, audit.c.verdict, audit.c.reason)
     query = select(*columns, func.sum(audit.c.count)).where(audit.c.at >= since).group_by(*columns).order_by(*columns)
     return [Count(*row[:4], int(row[4])) for row in connection.execute(query.limit(limit))]
+
+
+def insert_action(connection: Connection, action: AdminAction) -> None:
+    """Writes an action; one that is told again stays as it is."""
+    row = asdict(action)
+    del row["number"]
+    connection.execute(insert_or_not(admin_actions).values(row).on_conflict_do_nothing())
+
+
+def end_action(connection: Connection, action_id: str, status: int, at: datetime) -> bool:
+    """Writes how an action ended, once; whether there is such an action."""
+    mine = admin_actions.c.id == action_id
+    ended = update(admin_actions).where(mine, admin_actions.c.status.is_(None)).values(status=status, ended_at=at)
+    if connection.execute(ended).rowcount:
+        return True
+    return connection.execute(select(admin_actions.c.number).where(mine)).first() is not None
+
+
+def find_actions(connection: Connection, search: ActionSearch, before: int | None, limit: int) -> list[AdminAction]:
+    """Actions that fit, the latest first."""
+    query = select(*_ACTION).order_by(admin_actions.c.number.desc()).limit(limit)
+    for name in ("account_id", "email", "service", "operation"):
+        if getattr(search, name) is not None:
+            query = query.where(admin_actions.c[name] == getattr(search, name))
+    if search.path is not None:
+        query = query.where(admin_actions.c.path.startswith(search.path, autoescape=True))
+    if search.since is not None:
+        query = query.where(admin_actions.c.at >= search.since)
+    if search.until is not None:
+        query = query.where(admin_actions.c.at < search.until)
+    if before is not None:
+        query = query.where(admin_actions.c.number < before)
+    return [AdminAction(*row) for row in connection.execute(query)]
+
+
+def prune_actions(connection: Connection, before: datetime, limit: int) -> int:
+    """Deletes at most `limit` actions from before a moment."""
+    old = select(admin_actions.c.number).where(admin_actions.c.at < before).order_by(admin_actions.c.at).limit(limit)
+    return connection.execute(delete(admin_actions).where(admin_actions.c.number.in_(old))).rowcount
 
 
 def prune_records(connection: Connection, before: datetime, limit: int) -> int:

@@ -46,6 +46,28 @@ sa.Index("audit_at", audit.c.at)
 sa.Index("audit_holder", audit.c.holder, audit.c.id)
 sa.Index("audit_account", audit.c.account_id, audit.c.id, postgresql_where=audit.c.account_id.is_not(None))
 
+# What admins and the operator changed, told by the service where it happened, or written by this one.
+admin_actions = sa.Table(
+    "admin_actions",
+    metadata,
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.Uuid(as_uuid=False), nullable=False, unique=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("operation", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("account_id", sa.Text),
+    sa.Column("email", sa.Text),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text),
+    sa.Column("request", sa.Text),
+    sa.Column("status", sa.Integer),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+)
+sa.Index("admin_actions_at", admin_actions.c.at)
+sa.Index("admin_actions_account", admin_actions.c.account_id, admin_actions.c.number)
+
 # Up to where the stream of decisions is in the audit log; moved in the transaction that writes them there.
 audit_positions = sa.Table(
     "audit_positions",

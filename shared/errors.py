@@ -74,6 +74,16 @@ class Forbidden(MatchdayError):
     status = 403
 
 
+class ReauthenticationRequired(MatchdayError):
+    """Prove once more who you are before you do this."""
+
+    code = "reauthentication_required"
+    status = 403
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "maxAge": {"type": "integer", "description": "Seconds for which a password counts here."}
+    }
+
+
 class CsrfFailed(MatchdayError):
     """The request does not prove that it comes from this site's own page."""
 

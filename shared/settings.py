@@ -161,6 +161,9 @@ class HttpSettings(CommonSettings):
     service_token: SecretStr = Field(
         min_length=16, description="Bearer token of the routes below /internal; 16 characters or more."
     )
+    reauthentication_seconds: int = Field(
+        300, ge=10, le=3600, description="An admin changes money and roles only so long after giving the password."
+    )
 
 
 class IdentitySettings(Settings):
@@ -173,6 +176,12 @@ class IdentitySettings(Settings):
     jwks_refresh_seconds: float = Field(
         300, ge=1, le=86_400, description="Pause between two looks at the keys that access tokens are signed with."
     )
+
+
+class AuditSettings(Settings):
+    """Where the log of what admins change is kept."""
+
+    security_url: ServiceUrl = Field("http://127.0.0.1:3050", description="Address of the service security.")
 
 
 class MailSettings(Settings):

@@ -1,20 +1,26 @@
 """Use cases of the operator's side: refused records, replay, evidence, the recount."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
 from shared.database import Database
-from shared.errors import DependencyUnavailable, MatchdayError, NotFound
+from shared.errors import DependencyUnavailable, MatchdayError, NotFound, ValidationFailed
 from shared.masterlist import parse_masterlist
 from shared.wire import Refused
 from shop.inventory import audit, catalogue
 from shop.inventory.apply import Federation, apply_side_record
-from shop.inventory.audit import RefusedRecord
+from shop.inventory.audit import RefusedRecord, SoldInBucket
 from shop_consumer.recount import Difference, OpenReader, Recount, recount
+
+BUCKETS_MAX = 1500
+SITES_MAX = 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 class CountersDiffer(MatchdayError):
@@ -46,6 +52,8 @@ class Operations:
     federation: Federation
     open_reader: OpenReader
     one_recount: threading.Lock
+    state: Callable[[], str]
+    lag: Callable[[], list[dict[str, int]]]
 
 
 def list_refused(
@@ -111,3 +119,42 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "stored": difference.stored,
         "recounted": difference.recounted,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From when until when, in minutes since the epoch, in buckets of `width` minutes."""
+
+    since: int
+    until: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What the log shows as sold in a window: over time, and by who sold most."""
+
+    window: Window
+    buckets: list[SoldInBucket]
+    sites: list[tuple[str, int]]
+
+
+def window(since: datetime | None, until: datetime | None, width: int, buckets: int, now: datetime) -> Window:
+    """The window in whole buckets; without a beginning the last `buckets`. Raises `ValidationFailed`."""
+    end = -(-((until or now) - EPOCH) // (MINUTE * width)) * width
+    begin = end - buckets * width if since is None else (since - EPOCH) // (MINUTE * width) * width
+    if not begin < end or (end - begin) // width > BUCKETS_MAX:
+        detail = f"must be before `until`, by {BUCKETS_MAX} buckets at most"
+        raise ValidationFailed(
+            "there is no such window", errors=[{"parameter": "since", "code": "out_of_range", "detail": detail}]
+        )
+    return Window(begin, end, width)
+
+
+def sold(operations: Operations, wanted: Window) -> Sold:
+    """What was sold in a window, by this site and by others."""
+    own = operations.federation.client_id
+    with operations.database.transaction() as connection:
+        buckets = audit.sold_over_time(connection, own, wanted.since, wanted.until, wanted.width)
+        sites = audit.sold_by_site(connection, wanted.since, wanted.until, SITES_MAX)
+    return Sold(wanted, buckets, sites)

@@ -1,11 +1,12 @@
 """HTTP: parse, one use case, answer."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
 
 from shared.errors import BrokerUnavailable, DependencyUnavailable, NotFound
-from shared.http import Routes
+from shared.http import Routes, roles
 from shop_consumer import handlers
 from shop_consumer.handlers import AlreadyReplayed, CountersDiffer, Operations, StillRefused
 from shop_consumer.schemas import (
@@ -13,13 +14,18 @@ from shop_consumer.schemas import (
     EvidenceItem,
     EvidencePage,
     EvidenceQuery,
+    Lag,
+    PartitionLag,
     RefusedItem,
     RefusedPage,
     RefusedQuery,
+    SoldAnswer,
+    SoldQuery,
     Verified,
 )
 
 routes = Routes("log", "What became of the records of the log.")
+OPERATORS = roles("admin", services=True)
 RefusedId = Annotated[int, Field(ge=1, le=ID_MAX)]
 
 
@@ -35,7 +41,7 @@ def list_refused(wiring: Operations, query: RefusedQuery) -> RefusedPage:
     "/api/refused/{refusedId}/replay",
     answer=RefusedItem,
     raises=[NotFound, AlreadyReplayed, StillRefused, DependencyUnavailable],
-    operator=True,
+    access=OPERATORS,
 )
 def replay_refused(wiring: Operations, refused_id: RefusedId) -> RefusedItem:
     """Let a refused record count after all, once, at the place where the consumer is now."""
@@ -54,3 +60,16 @@ def list_evidence(wiring: Operations, query: EvidenceQuery) -> EvidencePage:
 def verify(wiring: Operations) -> Verified:
     """Recount the whole log and compare: 409 with every difference when the counters are not what it says."""
     return Verified.of(handlers.verify(wiring))
+
+
+@routes.get("/api/lag", answer=Lag, access=OPERATORS, raises=[DependencyUnavailable])
+def get_lag(wiring: Operations) -> Lag:
+    """How far behind the end of the log the counters are, in each partition that this process reads."""
+    return Lag(state=wiring.state(), items=[PartitionLag(**partition) for partition in wiring.lag()])
+
+
+@routes.get("/api/sales", answer=SoldAnswer, access=OPERATORS, raises=[DependencyUnavailable])
+def get_sales(wiring: Operations, query: SoldQuery) -> SoldAnswer:
+    """What the log shows as sold over time, by this site and by its partners."""
+    found = handlers.sold(wiring, query.window(datetime.now(UTC)))
+    return SoldAnswer.of(found, wiring.federation.client_id)

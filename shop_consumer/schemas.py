@@ -2,12 +2,13 @@
 
 import base64
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from shared.http import AnswerModel, QueryModel
 from shop.inventory.audit import RefusedRecord
+from shop_consumer.handlers import EPOCH, MINUTE, Sold, Window, window
 from shop_consumer.recount import Recount
 
 PAGE = 100
@@ -142,3 +143,73 @@ class Verified(AnswerModel):
         """The result of a recount without differences."""
         positions = [Applied(partition=p, next_offset=end) for p, end in sorted(recount.positions.items())]
         return cls(equal=True, records=recount.records, pools=recount.pools, positions=positions)
+
+
+class PartitionLag(AnswerModel):
+    """How far behind the end of the log the counters are."""
+
+    partition: int
+    next_offset: int
+    end_offset: int
+    lag: int = Field(description="Records.")
+
+
+class Lag(AnswerModel):
+    """What the consumer does, and how far it has come."""
+
+    state: str
+    items: list[PartitionLag]
+    next_cursor: None = None
+
+
+WIDTHS = {"minute": 1, "hour": 60, "day": 1440}
+
+
+class SoldQuery(QueryModel):
+    """Which time, in which steps."""
+
+    bucket: Literal["minute", "hour", "day"] = Field("hour", description="Width of a step; days are those of UTC.")
+    since: AwareDatetime | None = Field(None, description="The beginning; without it the last `limit` buckets.")
+    until: AwareDatetime | None = Field(None, description="The end; now, if it is not given.")
+    limit: int = Field(48, ge=1, le=1000, description="Buckets, when there is no `since`.")
+
+    def window(self, now: datetime) -> Window:
+        """The same in whole buckets. Raises `ValidationFailed`."""
+        return window(self.since, self.until, WIDTHS[self.bucket], self.limit, now)
+
+
+class SoldItem(AnswerModel):
+    """Tickets that the log shows as sold in one bucket."""
+
+    start: datetime
+    own: int
+    partners: int
+
+
+class SiteSold(AnswerModel):
+    """What one site of the federation has sold."""
+
+    client_id: str = Field(description="Empty for messages that do not say whose they are.")
+    own: bool = Field(description="Whether it is this site.")
+    tickets: int
+
+
+class SoldAnswer(AnswerModel):
+    """What was sold over time, by the log's clock; buckets without a sale are left out."""
+
+    since: datetime
+    until: datetime
+    items: list[SoldItem]
+    sites: list[SiteSold] = Field(description="Those that sold most in that time.")
+    next_cursor: None = None
+
+    @classmethod
+    def of(cls, sold: Sold, client_id: str) -> Self:
+        """The same for an operator."""
+        items = [SoldItem(start=_at(each.minute), own=each.own, partners=each.partners) for each in sold.buckets]
+        sites = [SiteSold(client_id=name, own=name == client_id, tickets=tickets) for name, tickets in sold.sites]
+        return cls(since=_at(sold.window.since), until=_at(sold.window.until), items=items, sites=sites)
+
+
+def _at(minute: int) -> datetime:
+    return EPOCH + MINUTE * minute

@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from security.engine.settings import GateSettings
+from shared.settings import AuditSettings, IdentitySettings
 from shop.inventory.settings import InventorySettings
 
 
-class ConsumerSettings(InventorySettings, GateSettings):
+class ConsumerSettings(InventorySettings, GateSettings, IdentitySettings, AuditSettings):
     """The consumer and its HTTP side."""
 
     consumer_member: str = Field(

@@ -24,8 +24,8 @@ class Signer:
         public = json.loads(OKPAlgorithm.to_jwk(self.key.public_key()))
         return {"keys": [{**public, "kid": self.kid, "use": "sig", "alg": "EdDSA"}]}
 
-    def claims(self, *roles: str, account_id: str | None = None) -> dict[str, Any]:
-        """The claims of a new token for an account."""
+    def claims(self, *roles: str, account_id: str | None = None, password_ago: int = 0) -> dict[str, Any]:
+        """The claims of a new token for an account whose owner gave the password so many seconds ago."""
         now = int(time.time())
         return {
             "iss": "matchday",
@@ -36,6 +36,7 @@ class Signer:
             "roles": ["buyer", *roles],
             "sid": str(uuid.uuid4()),
             "iat": now,
+            "auth_time": now - password_ago,
             "exp": now + TTL_SECONDS,
             "jti": str(uuid.uuid4()),
             "csrf": "",
@@ -45,6 +46,7 @@ class Signer:
         """A token with these claims."""
         return jwt.encode(claims, self.key, algorithm="EdDSA", headers={"kid": self.kid, "typ": "at+jwt", **headers})
 
-    def bearer(self, *roles: str, account_id: str | None = None) -> dict[str, str]:
+    def bearer(self, *roles: str, account_id: str | None = None, password_ago: int = 0) -> dict[str, str]:
         """The header that signs in."""
-        return {"Authorization": f"Bearer {self.sign(self.claims(*roles, account_id=account_id))}"}
+        claims = self.claims(*roles, account_id=account_id, password_ago=password_ago)
+        return {"Authorization": f"Bearer {self.sign(claims)}"}

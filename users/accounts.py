@@ -9,7 +9,16 @@ from sqlalchemy import Connection
 from shared import mail
 from shared.errors import Forbidden, NotFound
 from users import store
-from users.domain import Account, Purpose, RecentSignInRequired, Role, Session, check_password, email_key
+from users.domain import (
+    Account,
+    Purpose,
+    RecentSignInRequired,
+    Role,
+    Search,
+    Session,
+    check_password,
+    email_key,
+)
 from users.handlers import Site, known_account, of_session, prove_password, replace_password, tell_others
 from users.tables import mails
 
@@ -118,18 +127,24 @@ def _forget(connection: Connection, account: Account) -> None:
 # -- for operators ---------------------------------------------------------------------------------------------------
 
 
-def list_accounts(site: Site, email: str | None, after: str | None, limit: int) -> list[Account]:
+def list_accounts(site: Site, search: Search, after: str | None, limit: int) -> list[Account]:
     """Accounts in the order of their ids."""
     with site.database.transaction() as connection:
-        return store.list_accounts(connection, None if email is None else email_key(email), after, limit)
+        return store.list_accounts(connection, search, after, limit)
 
 
-def set_roles(site: Site, account_id: str, roles: frozenset[Role], by: str) -> Account:
-    """Gives an account these roles and no others. Raises `NotFound`, `Forbidden` for one's own."""
-    if account_id == by:
-        raise Forbidden("nobody changes their own roles")
+def set_roles(site: Site, account_id: str, roles: frozenset[Role], session_id: str) -> Account:
+    """Gives an account these roles and no others. Raises `NotFound`, `SessionEnded`, `Forbidden` for one's own.
+
+    An access token outlives the session and the roles that it tells of by some minutes; here that does not count.
+    """
     with site.database.transaction() as connection:
-        return _give(connection, store.find_account(connection, account_id, lock=True), roles, by)
+        admin = of_session(connection, session_id, site.clock.now())
+        if Role.ADMIN not in admin.roles:
+            raise Forbidden("this needs the role admin")
+        if account_id == admin.id:
+            raise Forbidden("nobody changes their own roles")
+        return _give(connection, store.find_account(connection, account_id, lock=True), roles, admin.id)
 
 
 def grant(site: Site, email: str, role: Role, *, granted: bool) -> Account:

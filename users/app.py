@@ -1,6 +1,7 @@
 """Wiring of the HTTP service."""
 
 from security.engine.gate import RedisGate
+from shared.audit import DeliveredAudit
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
@@ -12,6 +13,7 @@ from users.keys import KeyRing
 from users.passwords import Passwords
 from users.routes import Wiring
 from users.settings import UsersSettings
+from users.tables import deliveries
 from users.vault import Vault
 
 
@@ -35,6 +37,7 @@ def create_app(settings: UsersSettings, clock: Clock | None = None) -> HttpApp:
         readiness={"postgresql": database.ping},
         accounts=accounts,
         gate=gate,
+        auditor=DeliveredAudit(database, deliveries),
     )
     accounts.start()
     app.on_stop(accounts.stop)

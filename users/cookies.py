@@ -34,6 +34,10 @@ class Cookies:
             headers.append(self._header(CSRF_COOKIE, signed_in.csrf, lasts, http_only=False))
         return headers
 
+    def renewed(self, access_token: str) -> Headers:
+        """Another access token for the same session."""
+        return [self._header(ACCESS_COOKIE, access_token, self._access_lasts, http_only=True)]
+
     def none(self) -> Headers:
         """What a browser is to forget."""
         gone = timedelta()

@@ -105,6 +105,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """Which accounts an operator looks for: those of an address, whose address begins so, or that have a role."""
+
+    email: str | None = None
+    begins: str | None = None
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """From where somebody signed in."""
 

@@ -236,6 +236,34 @@ def _signed_in(site: Site, opened: _Opened, now: datetime) -> SignedIn:
     return SignedIn(opened.account, opened.session, token, opened.refresh_token, opened.refresh_lasts, opened.csrf)
 
 
+@dataclass(frozen=True, slots=True)
+class Reauthenticated:
+    """An access token that shows that the password was given just now, and how long it is valid, seconds."""
+
+    access_token: str
+    expires_in: int
+
+
+def reauthenticate(site: Site, session_id: str, password: str) -> Reauthenticated:
+    """Proves once more who is signed in. The proof is in this token only: the next refresh gives one without.
+
+    Raises `SessionEnded`, `SignInFailed`, `RateLimited`, `Overloaded`.
+    """
+    now = site.clock.now()
+    with site.database.transaction() as connection:
+        account = of_session(connection, session_id, now)
+    prove_password(site, account, password)
+    with site.database.transaction() as connection:
+        session = store.find_session(connection, session_id, now)
+        account = of_session(connection, session_id, now)
+    if session is None:
+        raise SessionEnded("the session has ended; sign in again")
+    seconds = site.settings.access_token_seconds
+    issuer, lasts = site.settings.token_issuer, timedelta(seconds=seconds)
+    token = access_token(site.keys, issuer, lasts, account, session, now, password_at=now)
+    return Reauthenticated(token, seconds)
+
+
 def refresh(site: Site, token: str, device: Device, csrf: str | None = None) -> SignedIn:
     """The next tokens of a session; the token is used up. `csrf` is what a page sent along with its cookie.
 

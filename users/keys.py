@@ -166,9 +166,18 @@ class KeyRing:
 
 
 def access_token(
-    ring: KeyRing, issuer: str, lasts: timedelta, account: Account, session: Session, now: datetime
+    ring: KeyRing,
+    issuer: str,
+    lasts: timedelta,
+    account: Account,
+    session: Session,
+    now: datetime,
+    password_at: datetime | None = None,
 ) -> str:
-    """A signed access token (RFC 9068). Raises `DependencyUnavailable`."""
+    """A signed access token (RFC 9068). Raises `DependencyUnavailable`.
+
+    `password_at` is when the owner gave the password; when the session began, unless it was since then.
+    """
     kid, private = ring.signing()
     claims = {
         "iss": issuer,
@@ -179,6 +188,7 @@ def access_token(
         "roles": sorted(role.value for role in account.roles),
         "sid": session.id,
         "csrf": session.csrf,
+        "auth_time": int((password_at or session.signed_in_at).timestamp()),
         "iat": int(now.timestamp()),
         "exp": int((now + lasts).timestamp()),
         "jti": str(uuid.uuid4()),

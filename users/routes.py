@@ -44,6 +44,7 @@ from users.schemas import (
     CsrfHeaders,
     ExportedData,
     ForgottenPassword,
+    GivenAgain,
     NewAccount,
     NewRoles,
     OpenSession,
@@ -51,6 +52,7 @@ from users.schemas import (
     PasswordChange,
     PasswordReset,
     ProfileChange,
+    Proof,
     PublicKeys,
     Refresh,
     RoleChange,
@@ -305,6 +307,24 @@ def change_password(wiring: Wiring, caller: Caller, body: PasswordChange) -> Non
     accounts.change_password(wiring.site, _session(caller), body.current_password, body.new_password)
 
 
+@mine.post(
+    "/api/users/me/reauthentication",
+    answer=Proof,
+    sends={"Set-Cookie": "The token once more, as the cookie of pages."},
+    access=SIGNED_IN,
+    limit="sign_in",
+    raises=[SignInFailed, RateLimited, Overloaded, DependencyUnavailable],
+)
+def reauthenticate(wiring: Wiring, caller: Caller, body: GivenAgain) -> Response:
+    """Give the password again, for what is `reauthentication_required`.
+
+    The answer's access token opens that for some minutes. The one that the next refresh gives does not.
+    """
+    proven = handlers.reauthenticate(wiring.site, _session(caller), body.password)
+    answer = Proof.of(proven, wiring.site.settings.reauthentication_seconds)
+    return json_answer(answer, headers=wiring.cookies.renewed(proven.access_token))
+
+
 @mine.get("/api/users/me/sessions", answer=OpenSessions, access=SIGNED_IN, raises=[DependencyUnavailable])
 def list_sessions(wiring: Wiring, caller: Caller) -> OpenSessions:
     """Where the account is signed in."""
@@ -332,9 +352,9 @@ def end_session(wiring: Wiring, caller: Caller, session_id: UUID) -> None:
 
 @admin.get("/api/users/accounts", answer=Users, access=roles("admin"), raises=[DependencyUnavailable])
 def list_accounts(wiring: Wiring, query: AccountQuery) -> Users:
-    """Accounts, page by page, or those that claim an address."""
+    """Accounts, page by page, all or those that fit."""
     after = None if query.cursor is None else str(query.cursor)
-    found = accounts.list_accounts(wiring.site, query.email, after, query.limit)
+    found = accounts.list_accounts(wiring.site, query.search(), after, query.limit)
     more = UUID(found[-1].id) if len(found) == query.limit else None
     return Users(items=[User.of(account) for account in found], next_cursor=more)
 
@@ -343,16 +363,16 @@ def list_accounts(wiring: Wiring, query: AccountQuery) -> Users:
     "/api/users/accounts/{accountId}/roles",
     answer=User,
     access=roles("admin"),
+    fresh=True,
     raises=[NotFound, Forbidden, DependencyUnavailable],
 )
 def set_roles(wiring: Wiring, caller: Caller, account_id: UUID, body: NewRoles) -> User:
     """Give an account exactly these roles. Tokens that were given out say the old ones for some minutes."""
-    assert caller.account is not None
     wanted = frozenset(Role(role.value) for role in body.roles)
-    return User.of(accounts.set_roles(wiring.site, str(account_id), wanted, caller.account.id))
+    return User.of(accounts.set_roles(wiring.site, str(account_id), wanted, _session(caller)))
 
 
-@internal.post("/internal/accounts/roles", answer=User, raises=[NotFound, DependencyUnavailable])
+@internal.post("/internal/accounts/roles", answer=User, audited=True, raises=[NotFound, DependencyUnavailable])
 def grant_role(wiring: Wiring, body: RoleChange) -> User:
     """Give a role to whoever has verified an address, or take it away."""
     return User.of(accounts.grant(wiring.site, body.email, Role(body.role.value), granted=body.granted))

@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 from users.accounts import Export
-from users.domain import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Account, Session
-from users.handlers import SignedIn
+from users.domain import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Account, Role, Search, Session
+from users.handlers import Reauthenticated, SignedIn
 
 # As HTML's own e-mail fields take it, with a dot in the domain.
 LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -88,6 +88,12 @@ class PasswordChange(BodyModel):
     new_password: Password
 
 
+class GivenAgain(BodyModel):
+    """The password, once more."""
+
+    password: GivenPassword
+
+
 class ProfileChange(BodyModel):
     """What is to be different; null takes a value away, what is left out stays."""
 
@@ -113,8 +119,14 @@ class AccountQuery(QueryModel):
     """Which accounts."""
 
     email: Annotated[str, Field(max_length=254, description="Those that claim this address.")] | None = None
+    begins: Annotated[str, Field(min_length=1, max_length=254, description="Whose address begins so.")] | None = None
+    role: Annotated[RoleName, Field(description="Those that have it.")] | None = None
     cursor: UUID | None = Field(None, description="`nextCursor` of the page before.")
     limit: int = Field(50, ge=1, le=200, description="How many at most.")
+
+    def search(self) -> Search:
+        """The same for the domain."""
+        return Search(self.email, self.begins, None if self.role is None else Role(self.role.value))
 
 
 class CsrfHeaders(HeadersModel):
@@ -166,6 +178,18 @@ class Tokens(AnswerModel):
             expires_in=expires_in,
             user=User.of(signed_in.account),
         )
+
+
+class Proof(AnswerModel):
+    """An access token that says that the password was given just now."""
+
+    access_token: str
+    expires_in: int = Field(description="Seconds that the access token is valid.")
+    fresh_seconds: int = Field(description="Seconds for which it opens what needs a fresh password.")
+
+    @classmethod
+    def of(cls, proven: Reauthenticated, fresh_seconds: int) -> Self:
+        return cls(access_token=proven.access_token, expires_in=proven.expires_in, fresh_seconds=fresh_seconds)
 
 
 class OpenSession(AnswerModel):

@@ -5,7 +5,14 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from security.engine.settings import GateSettings
-from shared.settings import CommonSettings, DatabaseSettings, IdentitySettings, MailSettings, ServiceUrl
+from shared.settings import (
+    AuditSettings,
+    CommonSettings,
+    DatabaseSettings,
+    IdentitySettings,
+    MailSettings,
+    ServiceUrl,
+)
 
 
 class KeySettings(CommonSettings, DatabaseSettings):
@@ -46,7 +53,7 @@ class UsersSettings(KeySettings, IdentitySettings, GateSettings):
     )
 
 
-class UsersWorkerSettings(KeySettings, MailSettings):
+class UsersWorkerSettings(KeySettings, MailSettings, AuditSettings):
     """The worker."""
 
     worker_poll_seconds: float = Field(1.0, gt=0, le=60, description="Pause between two looks for work.")

@@ -8,7 +8,18 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from users.domain import Account, Device, MailToken, Purpose, RefreshToken, Role, Session, SigningKey
+from users.domain import (
+    Account,
+    Device,
+    MailToken,
+    Purpose,
+    RefreshToken,
+    Role,
+    Search,
+    Session,
+    SigningKey,
+    email_key,
+)
 from users.tables import (
     accounts,
     idempotency_keys,
@@ -149,11 +160,15 @@ def delete_account(connection: Connection, account_id: str) -> None:
     connection.execute(delete(accounts).where(accounts.c.id == account_id))
 
 
-def list_accounts(connection: Connection, key: str | None, after: str | None, limit: int) -> list[Account]:
-    """Accounts in the order of their ids, those of one address or all."""
+def list_accounts(connection: Connection, search: Search, after: str | None, limit: int) -> list[Account]:
+    """Accounts that fit, in the order of their ids."""
     query = select(*ACCOUNT).order_by(accounts.c.id).limit(limit)
-    if key is not None:
-        query = query.where(accounts.c.email_key == key)
+    if search.email is not None:
+        query = query.where(accounts.c.email_key == email_key(search.email))
+    if search.begins is not None:
+        query = query.where(accounts.c.email_key.startswith(email_key(search.begins), autoescape=True))
+    if search.role is not None:
+        query = query.where(accounts.c.roles.contains([search.role.value]))
     if after is not None:
         query = query.where(accounts.c.id > after)
     return [account for row in connection.execute(query) if (account := _account(row)) is not None]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from shared import delivery, idempotency, logs, mail, memory
+from shared import audit, delivery, idempotency, logs, mail, memory
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.delivery import Couriers
@@ -51,7 +51,11 @@ def main() -> None:
     logs.configure("users-worker", settings.log_level)
     clock = SystemClock()
     database = Database(settings, "users-worker")
-    targets = {"reservations": settings.reservations_url, "payments": settings.payments_url}
+    targets = {
+        "reservations": settings.reservations_url,
+        "payments": settings.payments_url,
+        audit.TARGET: settings.security_url,
+    }
     couriers = Couriers(database, deliveries, targets, settings.service_token)
     postman = Postman(database, mails, settings, clock)
     stopping = threading.Event()

@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 from shared import metrics, tracing
 from shared.errors import NotFound
 from shared.http import docs, openapi, paths
+from shared.http.actions import ActionBook, Auditor
 from shared.http.auth import ServiceTokenGuard
 from shared.http.body import BodyReader
 from shared.http.callers import HEADERS_KEY, Accounts, Gate
@@ -75,16 +76,17 @@ def create_http_app(
     details: Details | None = None,
     accounts: Accounts | None = None,
     gate: Gate | None = None,
+    auditor: Auditor | None = None,
 ) -> "HttpApp":
     """The app of the service `name` with its routes, health, metrics and documentation.
 
     `accounts` tells who a token belongs to, `gate` decides whether a request may go on; without them nobody is
-    signed in and every request may.
+    signed in and every request may. `auditor` keeps the log of what admins change; without one they can change nothing.
 
     `readiness` names a check for each server that the service needs: it returns when all is well and raises
     otherwise. `details` adds members to `/health/ready`. `wiring` is handed to every handler that asks for it.
     """
-    app = HttpApp(name, description, settings, accounts, gate)
+    app = HttpApp(name, description, settings, accounts, gate, auditor)
     state = Readiness(name, readiness or {}, details)
     for part in (*routes, health_routes(name, state), docs.documentation_routes(app.openapi, app.page)):
         app.add_routes(part, wiring)
@@ -103,6 +105,7 @@ class HttpApp(Flask):
         settings: HttpSettings,
         accounts: Accounts | None = None,
         gate: Gate | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
         self.description = description
@@ -111,7 +114,14 @@ class HttpApp(Flask):
         self._cors = Cors(settings.cors_origins)
         self._bodies = BodyReader(settings.http_threads * 3 // 4, settings.body_bytes_max)
         self._client = ClientAddress(settings.trusted_proxies)
-        self._door = Door(self._client, ServiceTokenGuard(settings.service_token), accounts, gate)
+        self._door = Door(
+            self._client,
+            ServiceTokenGuard(settings.service_token),
+            accounts,
+            gate,
+            settings.reauthentication_seconds,
+        )
+        self._actions = ActionBook(name, auditor)
         self._on_stop: list[Callable[[], None]] = []
         self._on_end: list[Callable[[], None]] = []
         self._count = _RequestMetrics()
@@ -127,7 +137,7 @@ class HttpApp(Flask):
         """Adds declared routes; each request passes the door before its handler."""
         self.parts.append(part)
         for route in part.routes:
-            endpoint = Endpoint(route, wiring, self._door.enter, self._bodies)
+            endpoint = Endpoint(route, wiring, self._door.enter, self._bodies, self._actions)
             self.endpoints.append(endpoint)
             self.add_url_rule(
                 route.flask_rule, f"{route.method} {route.path}", view_func=endpoint, methods=[route.method]

@@ -39,7 +39,16 @@ class ServiceTokenGuard:
 
     def __call__(self) -> None:
         """Raises `Unauthenticated` unless the request bears the token."""
-        given = bearer_token()
-        # Compared in constant time, also when nothing was given, so that the time tells nothing.
-        if not hmac.compare_digest((given or "").encode(), self._token) or given is None:
+        if not self._is(bearer_token()):
             raise Unauthenticated("this route needs the service token")
+
+    def is_borne(self) -> bool:
+        """Whether the request bears the token."""
+        try:
+            return self._is(bearer_token())
+        except Unauthenticated:
+            return False
+
+    def _is(self, given: str | None) -> bool:
+        # Compared in constant time, also when nothing was given, so that the time tells nothing.
+        return hmac.compare_digest((given or "").encode(), self._token) and given is not None

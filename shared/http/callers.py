@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from shared.errors import CsrfFailed, Forbidden, MatchdayError, Unauthenticated
+from shared.errors import CsrfFailed, Forbidden, MatchdayError, ReauthenticationRequired, Unauthenticated
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CALLER_KEY = "matchday.caller"  # where in the WSGI environment the caller is left
@@ -37,11 +37,12 @@ class Account:
     session_id: str
     by_cookie: bool = False
     csrf: str = ""  # hex SHA-256 of the value that a page must send back in X-CSRF-Token
+    authenticated_at: float = 0.0  # when its owner last gave the password, seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a request comes from, and the account that sends it, if any."""
+    """Where a request comes from, and the account that sends it; None for a guest and for the service token."""
 
     address: str
     account: Account | None
@@ -53,7 +54,7 @@ class Access:
 
     kind: Literal["public", "token", "credential", "signed_in"]
     roles: frozenset[str] = frozenset()
-    services: bool = False  # whether the handler takes the service token, too
+    services: bool = False  # whether the service token opens it, too; with roles the door sees to that
 
 
 PUBLIC = Access("public")  # anybody; where the handler takes the caller, a token must be an account's
@@ -64,9 +65,9 @@ CREDENTIAL = Access("credential")
 SIGNED_IN = Access("signed_in")  # an account
 
 
-def roles(*names: str) -> Access:
-    """Accounts with at least one of these roles."""
-    return Access("signed_in", frozenset(names))
+def roles(*names: str, services: bool = False) -> Access:
+    """Accounts with at least one of these roles; with `services` also who bears the service token."""
+    return Access("signed_in", frozenset(names), services)
 
 
 class Accounts(Protocol):
@@ -117,6 +118,15 @@ def admit(access: Access, account: Account | None, problem: MatchdayError | None
         raise problem or Unauthenticated("sign in first")
     if access.roles and not access.roles & account.roles:
         raise Forbidden(f"this needs one of the roles {', '.join(sorted(access.roles))}")
+
+
+def check_fresh(account: Account, now: float, seconds: int) -> None:
+    """Raises `ReauthenticationRequired` unless the account's owner gave the password within the last `seconds`.
+
+    A token that was stolen, or a page that was left open, is not enough for what moves money or gives rights.
+    """
+    if now - account.authenticated_at > seconds:
+        raise ReauthenticationRequired("give the password again", maxAge=seconds)
 
 
 def check_csrf(account: Account, method: str, environ: Environ) -> None:

@@ -1,5 +1,7 @@
 """The door of a service: what every request passes before its handler, in one place and in one order."""
 
+import time
+
 from flask import request
 
 from shared.errors import MatchdayError, NotFound, Unauthenticated
@@ -16,6 +18,7 @@ from shared.http.callers import (
     Question,
     admit,
     check_csrf,
+    check_fresh,
 )
 from shared.http.client import ClientAddress
 from shared.http.paths import came_by_proxy
@@ -26,21 +29,29 @@ class Door:
     """Finds out who is calling, asks the gate, and lets in whom the route is for."""
 
     def __init__(
-        self, client: ClientAddress, service_token: ServiceTokenGuard, accounts: Accounts | None, gate: Gate | None
+        self,
+        client: ClientAddress,
+        service_token: ServiceTokenGuard,
+        accounts: Accounts | None,
+        gate: Gate | None,
+        fresh_seconds: int,
     ) -> None:
+        """`fresh_seconds` is how long a password counts where a route wants it fresh."""
         self._client = client
         self._service_token = service_token
         self._accounts = accounts
         self._gate = gate
+        self._fresh_seconds = fresh_seconds
 
     def enter(self, route: Route) -> Caller:
         """The caller. Raises what keeps the request out."""
         environ = request.environ
         address = self._client.of(environ)
-        account, problem = (None, None) if route.internal else self._account(environ)
+        account, problem = None, None
         if route.internal:
             self._admit_service(route, address, environ)
-        else:
+        elif not (route.opens_to_services and self._service_token.is_borne()):
+            account, problem = self._account(environ)
             self._ask(route, address, account, environ)
             self._admit(route, account, problem)
         caller = environ[CALLER_KEY] = Caller(address, account)
@@ -99,6 +110,8 @@ class Door:
             raise problem
         if account is not None:
             check_csrf(account, route.method, request.environ)
+            if route.fresh:
+                check_fresh(account, time.time(), self._fresh_seconds)
         elif route.access.kind == "public" and "HTTP_AUTHORIZATION" in request.environ:
             # Not as a guest: who shows a token believes to be somebody.
             raise Unauthenticated("this is no account's access token; send none to call as a guest")

@@ -217,4 +217,10 @@ def _account(claims: Mapping[str, Any]) -> Account:
         roles=frozenset(map(str, claims["roles"])),
         session_id=str(claims["sid"]),
         csrf=str(claims["csrf"]),
+        authenticated_at=_seconds(claims.get("auth_time")),
     )
+
+
+def _seconds(auth_time: object) -> float:
+    # A token from before there was this claim is good for what needs no fresh proof.
+    return float(auth_time) if isinstance(auth_time, int) else 0.0

@@ -216,6 +216,7 @@ def _errors_at_the_door(route: Route) -> list[type[errors.MatchdayError]]:
     elif route.reads_identity:
         found += [errors.Unauthenticated, *([errors.Forbidden] if route.access.roles else [])]
         found += [] if route.method in SAFE_METHODS else [errors.CsrfFailed]
+        found += [errors.ReauthenticationRequired] if route.fresh else []
     if route.limit != "none":
         found += [errors.Blocked, errors.ChallengeRequired, errors.RateLimited, errors.DependencyUnavailable]
     return found

@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared import errors
+from shared.http.actions import ActionBook
 from shared.http.body import BodyReader
 from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass
 from shared.http.validation import TextFields, text_form
@@ -28,6 +29,7 @@ ROUTE_KEY = "matchday.route"  # where in the WSGI environment the route's templa
 NO_ROUTE = "(none)"  # what a path that leads nowhere is counted as
 LOCATION = {"Location": "Path of what was made."}
 ETAG = {"ETag": "Of this content; to be sent back as `If-None-Match`."}
+ADMINS = frozenset({"admin"})
 F = TypeVar("F", bound=Callable[..., Any])
 Guard = Callable[["Route"], Caller]
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
@@ -58,6 +60,13 @@ class Route:
     operator: bool = False
     body_schema: Mapping[str, Any] | None = None
     reads_identity: bool = False  # whether it matters here who is signed in
+    fresh: bool = False  # whether an account must have given its password a moment ago
+    audited: bool = False  # whether each call is an entry in the log of what admins and the operator did
+
+    @property
+    def opens_to_services(self) -> bool:
+        """Whether the door lets the service token in, beside accounts with a role."""
+        return self.access.services and self.access.kind == "signed_in"
 
     @property
     def internal(self) -> bool:
@@ -119,6 +128,8 @@ class Routes:
         access: Access = PUBLIC,
         limit: RateClass | None = None,
         operator: bool = False,
+        fresh: bool = False,
+        audited: bool | None = None,
         body_schema: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
@@ -126,6 +137,8 @@ class Routes:
         `access` says who may call; routes below /internal, and those for the `operator`, need the service token
         instead. `sends` are headers of the usual answer, with what they say. `limit` names the rate class that the
         gate counts the request in: "read" for what only reads and "write" for the rest, unless said otherwise.
+        `fresh` asks an account for its password of the last minutes: for what moves money or gives rights. What only
+        admins may change is `audited` by itself; what the operator changes by the service token says so.
         `body_schema` documents a body that the handler takes as bytes, to read it in a more liberal way of its own.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
@@ -137,10 +150,11 @@ class Routes:
             answers = {status: usual, **(also or {})}
             rate_class = limit or _rate_class(method, path, operator)
             minds = _minds(access, handler)
+            is_audited = _is_for_admins(method, access) if audited is None else audited
             self.routes.append(
                 Route(
                     method, path, handler, self.tag, answers, tuple(raises), access, rate_class, operator, body_schema,
-                    minds,
+                    minds, fresh, is_audited,
                 )
             )  # fmt: skip
             return handler
@@ -152,6 +166,10 @@ def _minds(access: Access, handler: Callable[..., Any]) -> bool:
     if access.kind == "public":
         return "caller" in inspect.signature(handler).parameters
     return access.kind != "credential"
+
+
+def _is_for_admins(method: str, access: Access) -> bool:
+    return method not in SAFE_METHODS and access.roles == ADMINS
 
 
 def _rate_class(method: str, path: str, operator: bool) -> RateClass:
@@ -169,8 +187,9 @@ def _describe(model: type[BaseModel] | None, status: int) -> str:
 class Endpoint:
     """A route made ready to serve: its signature looked through once, so that a request costs little."""
 
-    def __init__(self, route: Route, wiring: object, guard: Guard, bodies: BodyReader) -> None:
+    def __init__(self, route: Route, wiring: object, guard: Guard, bodies: BodyReader, actions: ActionBook) -> None:
         self.route = route
+        self._actions = actions
         self._guard = guard
         self._bodies = bodies
         self.hints = typing.get_type_hints(route.handler, include_extras=True)
@@ -214,6 +233,15 @@ class Endpoint:
             arguments["body"] = read_body(self.body)
         elif self.takes_bytes:
             arguments["body"] = self._bodies.read_json_bytes()
+        if not self.route.audited:
+            return self._answer(arguments)
+        body = arguments.get("body")
+        with self._actions.entry(self.route.name, caller, body if isinstance(body, BaseModel) else None) as outcome:
+            response = self._answer(arguments)
+            outcome.status = response.status_code
+        return response
+
+    def _answer(self, arguments: dict[str, Any]) -> Response:
         result = self.route.handler(**arguments)
         return result if isinstance(result, Response) else json_answer(result, self.route.success)
 

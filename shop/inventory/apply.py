@@ -155,6 +155,7 @@ def _fold(
         write.insert_anonymous_holds(connection, changes.new_holds)
         write.update_anonymous_holds(connection, [held for held, before in holds_before if held.quantity != before])
         write.insert_evidence(connection, changes.evidence)
+        write.count_sold(connection, changes.sold)
         _send_cancelled(connection, federation, state, changes)
         tell_changes(connection, (verdict.sale.key.sale_id for verdict in changes.verdicts))
 

@@ -13,7 +13,7 @@ from shop.inventory import store
 from shop.inventory.domain import Counters, Pool, Sale
 from shop.inventory.positions import Position
 from shop.inventory.records import load_headers
-from shop.inventory.tables import evidence, log_positions, refused
+from shop.inventory.tables import evidence, log_positions, refused, sold_by_minute
 from shop.inventory.tables import side_records as side_records_table
 
 
@@ -127,3 +127,33 @@ def list_evidence(connection: Connection, after: int, limit: int, kind: str | No
 def count_refused(connection: Connection) -> int:
     """How many refused records wait for an operator."""
     return int(connection.execute(text("SELECT count(*) FROM shop.refused WHERE replayed_at IS NULL")).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class SoldInBucket:
+    """Tickets that the log shows as sold within some minutes; `minute` is the first, since the epoch."""
+
+    minute: int
+    own: int
+    partners: int
+
+
+def sold_over_time(connection: Connection, client_id: str, since: int, until: int, width: int) -> list[SoldInBucket]:
+    """What was sold from minute `since` on, before `until`, in buckets of `width` minutes; empty ones are left out."""
+    first = sold_by_minute.c.minute // width * width
+    is_own = sold_by_minute.c.client_id == client_id
+    own = func.coalesce(func.sum(sold_by_minute.c.tickets).filter(is_own), 0)
+    others = func.coalesce(func.sum(sold_by_minute.c.tickets).filter(~is_own), 0)
+    within = (sold_by_minute.c.minute >= since, sold_by_minute.c.minute < until)
+    query = select(first.label("first"), own, others).where(*within).group_by("first").order_by("first")
+    return [SoldInBucket(int(row[0]), int(row[1]), int(row[2])) for row in connection.execute(query)]
+
+
+def sold_by_site(connection: Connection, since: int, until: int, limit: int) -> list[tuple[str, int]]:
+    """Who sold how many tickets in these minutes, those with most first."""
+    tickets = func.sum(sold_by_minute.c.tickets)
+    query = select(sold_by_minute.c.client_id, tickets).where(
+        sold_by_minute.c.minute >= since, sold_by_minute.c.minute < until
+    )
+    ranked = query.group_by(sold_by_minute.c.client_id).order_by(tickets.desc(), sold_by_minute.c.client_id)
+    return [(client_id, int(total)) for client_id, total in connection.execute(ranked.limit(limit))]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from shared.errors import MatchdayError
 
 HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 
 
 class Pool(NamedTuple):
@@ -232,3 +233,5 @@ class Changes:
     to_cancel: list[Sale] = field(default_factory=list)
     new_sales: list[Sale] = field(default_factory=list)
     new_holds: list[AnonymousHold] = field(default_factory=list)
+    # Tickets sold in the log, by the minute of its clock (since the epoch) and by who sold them.
+    sold: dict[tuple[int, str], int] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from shared.wire import Action, Line, Refused, TicketMessage
 from shop.inventory.domain import (
     HOUR_MS,
+    MINUTE_MS,
     AnonymousHold,
     Changes,
     Counters,
@@ -224,6 +225,7 @@ class _Fold:
         elif sale.log_held != line.quantity:
             self._flag("quantity_mismatch", record, [(counters, line)], f"held {sale.log_held}")
         confirmed = min(line.quantity, sale.log_held)
+        self._count_sold(record, line.quantity)
         self._move(counters, sale, -confirmed, line.quantity)
         sale.log_state = State.RESERVED
         if sale.follows is not Follows.SITE:
@@ -286,6 +288,7 @@ class _Fold:
             if record.message.action is Action.RESERVED:
                 counters.sold += line.quantity
                 counters.log_sold += line.quantity
+                self._count_sold(record, line.quantity)
             if taken < line.quantity:
                 kind = f"orphan_{record.message.action.name.lower()}"
                 self._flag(kind, record, [(counters, line)], f"{taken} of {line.quantity} were held")
@@ -327,6 +330,11 @@ class _Fold:
             counters = self.state.pools[held.key.pool]
             self._move(counters, held, -held.log_held, 0)
             self._close(counters, held, State.EXPIRED)
+
+    def _count_sold(self, record: LogRecord, quantity: int) -> None:
+        minute = (self.state.clock_ms.get(record.partition) or 0) // MINUTE_MS
+        key = minute, record.message.client_id or ""
+        self.changes.sold[key] = self.changes.sold.get(key, 0) + quantity
 
     def _flag(self, kind: str, record: LogRecord, lines: list[tuple[Counters, Line]], detail: str = "") -> None:
         message = record.message

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.delivery import deliveries_table
 from shared.outbox import outbox_table
 from shared.relay import lease_table
 
@@ -145,5 +146,16 @@ evidence = sa.Table(
 )
 sa.Index("evidence_kind", evidence.c.kind, evidence.c.id)
 
+# What the log shows as sold, for operators to look at over time. `minute` is of the log's clock, since the epoch: a
+# number and no timestamp, since a partner's clock may say what no calendar has.
+sold_by_minute = sa.Table(
+    "sold_by_minute",
+    metadata,
+    sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("client_id", sa.Text, primary_key=True),
+    sa.Column("tickets", sa.BigInteger, nullable=False),
+)
+
+deliveries = deliveries_table(metadata, SCHEMA)
 outbox = outbox_table(metadata, SCHEMA)
 relay_leases = lease_table(metadata, SCHEMA)

@@ -1,6 +1,6 @@
 """Writes of the counters: connection first, domain objects in, each kind in one statement, never a commit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -49,6 +49,12 @@ INSERT_EVIDENCE = """
     SELECT * FROM unnest(%(kinds)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(client_ids)s::text[],
         %(sale_ids)s::text[], %(match_numbers)s::int[], %(categories)s::int[], %(quantities)s::int[],
         %(details)s::text[])
+"""
+
+COUNT_SOLD = """
+    INSERT INTO shop.sold_by_minute AS m (minute, client_id, tickets)
+    SELECT * FROM unnest(%(minutes)s::bigint[], %(client_ids)s::text[], %(tickets)s::bigint[])
+        ON CONFLICT (minute, client_id) DO UPDATE SET tickets = m.tickets + excluded.tickets
 """
 
 
@@ -129,3 +135,14 @@ def insert_evidence(connection: Connection, evidence: Sequence[Evidence]) -> Non
         values["quantities"] = [item.quantity for item in evidence]
         values["details"] = [item.detail for item in evidence]
         tell(connection, INSERT_EVIDENCE, values)
+
+
+def count_sold(connection: Connection, sold: Mapping[tuple[int, str], int]) -> None:
+    """Adds tickets sold, by (minute of the log's clock, who sold them)."""
+    if sold:
+        values = {
+            "minutes": [minute for minute, _ in sold],
+            "client_ids": [client_id for _, client_id in sold],
+            "tickets": list(sold.values()),
+        }
+        tell(connection, COUNT_SOLD, values)

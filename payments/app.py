@@ -4,7 +4,8 @@ import threading
 import time
 
 from payments import routes
-from payments.gateway import EventReader, Gateway
+from payments.events import EventReader
+from payments.gateway import Gateway
 from payments.handlers import Site
 from payments.reservations import Reservations
 from payments.routes import Wiring
@@ -41,12 +42,12 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
     database = Database(settings, "payments")
     gateway = Gateway(settings, settings.client_id)
     reservations = Reservations(settings.reservations_url, settings.service_token)
-    site = Site(database, gateway, reservations, SystemClock())
     events = EventReader(
         settings.stripe_webhook_secret.get_secret_value(), settings.stripe_webhook_age_seconds, settings.client_id
     )
     accounts = JwksAccounts.of(settings)
     gate = RedisGate("payments", settings).start()
+    site = Site(database, gateway, reservations, SystemClock(), settings.payment_tries_max, gate.blame)
     app = create_http_app(
         "payments",
         "Takes money for what is held, by Stripe, gives it back, and keeps the books.",

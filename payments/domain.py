@@ -45,6 +45,12 @@ class RefundTooLarge(Conflict):
     code: ClassVar[str] = "refund_too_large"
 
 
+class TooManyDeclines(Conflict):
+    """So many cards were declined for the reservation that no other is taken."""
+
+    code: ClassVar[str] = "too_many_declines"
+
+
 class CardDeclined(MatchdayError):
     """The card was declined."""
 
@@ -94,6 +100,7 @@ class Status(StrEnum):
     CANCELED = "canceled"
 
 
+DECLINED = "payment_intent.payment_failed"  # the event of a card that was declined
 FINAL = (Status.SUCCEEDED, Status.CANCELED)
 OPEN = tuple(status for status in Status if status not in FINAL)
 
@@ -113,6 +120,10 @@ class RefundStatus(StrEnum):
     PENDING = "pending"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+# Stripe's words for a refund that are not ours.
+REFUND_STATUS = {"requires_action": "pending", "canceled": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,8 @@ class Payment:
     expires_at: datetime
     created_at: datetime
     confirms: int
+    declines: int
+    payer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +214,35 @@ class StripeRefund:
     failure_reason: str | None
 
 
+class Doubt(StrEnum):
+    """Why a refund at Stripe is not taken into the books."""
+
+    CURRENCY = "currency"  # another one than was paid in
+    AMOUNT = "amount"  # with the others it is more than was paid
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A refund at Stripe that is not in the books."""
+
+    stripe_id: str
+    payment_id: str
+    amount: int
+    currency: str
+    reason: Doubt
+    found_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A verified event: one of intent and refund, or neither when it does not concern us."""
+    """A verified event: one of intent and refund, or neither when it does not concern us or has a `problem`."""
 
     id: str
     kind: str
     created: int
     intent: Intent | None = None
     refund: StripeRefund | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +311,13 @@ def check_refund(payment: Payment, refunded: int, amount: int | None) -> int:
     if wanted > left or left == 0:
         raise RefundTooLarge(f"{left} is left of the payment", left=left)
     return wanted
+
+
+def doubt(payment: Payment, taken_on: int, told: StripeRefund) -> Doubt | None:
+    """Why a refund that was made at Stripe cannot be of this payment; `taken_on` is what else Stripe gives back."""
+    if told.currency != payment.currency:
+        return Doubt.CURRENCY
+    return Doubt.AMOUNT if taken_on + told.amount > payment.received else None
 
 
 def is_paid_in_full(payment: Payment, intent: Intent) -> bool:

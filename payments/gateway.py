@@ -4,7 +4,6 @@ Every request that makes something or moves money has an idempotency key of ours
 Stripe did when no answer came is never guessed: the caller asks again.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,11 +12,10 @@ import structlog
 from stripe import StripeClient
 
 from payments.domain import (
+    REFUND_STATUS,
     Card,
     CardDeclined,
-    Event,
     Intent,
-    InvalidSignature,
     Payment,
     Refund,
     RefundStatus,
@@ -37,7 +35,6 @@ PAGES_MAX = 10_000
 CONNECT_SECONDS_MAX = 3.0
 # Cards and wallets that are cards decide at once; methods that take days do not fit a hold of minutes.
 METHODS = ["card"]
-_REFUND_STATUS = {"requires_action": "pending", "canceled": "failed"}
 T = TypeVar("T")
 
 
@@ -133,45 +130,6 @@ class Gateway:
         log.warning("stripe_list_too_long", pages=PAGES_MAX)
 
 
-class EventReader:
-    """Reads what Stripe posts to the webhook, and believes only what it has signed."""
-
-    def __init__(self, secret: str, age_seconds: int, site: str) -> None:
-        self._secret = secret
-        self._age_seconds = age_seconds
-        self._site = site
-
-    def read(self, payload: bytes, signature: str | None) -> Event:
-        """The event. Raises `InvalidSignature`."""
-        try:
-            stripe.WebhookSignature.verify_header(payload, signature, self._secret, self._age_seconds)
-            raw = json.loads(payload)
-            thing = raw["data"]["object"]
-            kind = thing["object"]
-        except (stripe.SignatureVerificationError, ValueError, KeyError, TypeError) as error:
-            raise InvalidSignature("the event is not signed as it should be") from error
-        event = Event(str(raw["id"]), str(raw["type"]), int(raw["created"]))
-        metadata = thing.get("metadata") or {}
-        if metadata.get("site") not in (None, self._site):
-            return event
-        if kind == "payment_intent":
-            return Event(event.id, event.kind, event.created, intent=_intent(_Plain(thing)))
-        if kind == "refund":
-            return Event(event.id, event.kind, event.created, refund=_refund(_Plain(thing)))
-        return event
-
-
-class _Plain(dict[str, Any]):
-    """JSON that is read like the library's objects."""
-
-    def __getattr__(self, name: str) -> Any:
-        value = self.get(name)
-        return _Plain(value) if isinstance(value, dict) else value
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self)
-
-
 def _asked(ask: Callable[[], T]) -> T:
     """Asks Stripe, and says in our words what went wrong. Its messages may repeat what was sent, so they go nowhere."""
     try:
@@ -219,7 +177,7 @@ def _refund(found: Any) -> StripeRefund:
     metadata = found.metadata.to_dict() if found.metadata else {}
     return StripeRefund(
         id=found.id,
-        status=RefundStatus(_REFUND_STATUS.get(found.status, found.status)),
+        status=RefundStatus(REFUND_STATUS.get(found.status, found.status)),
         amount=found.amount,
         currency=found.currency.upper(),
         intent_id=found.payment_intent,

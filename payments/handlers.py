@@ -5,6 +5,7 @@ and takes one way: `apply_intent`, under the lock of the payment's row. So it ha
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -16,7 +17,7 @@ from payments.domain import (
     Account,
     Card,
     CardDeclined,
-    Event,
+    Difference,
     Held,
     Intent,
     Outcome,
@@ -25,6 +26,7 @@ from payments.domain import (
     StripeRefused,
     StripeStuck,
     StripeUnavailable,
+    TooManyDeclines,
     WrongAmount,
     check_payable,
     is_paid_in_full,
@@ -44,8 +46,15 @@ from shared.idempotency import Claim, Verdict, claim
 log = structlog.get_logger(__name__)
 
 KEY_SCOPE = "payments"
+TRIES_MAX = 5
+DIFFERENCES_SHOWN_MAX = 100
 PAID = "/paid"
 AUTHENTICATION = "authentication_required"
+Blame = Callable[[str], None]
+
+
+def _nobody(_payer: str) -> None:
+    """A worker has no gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +65,27 @@ class Site:
     gateway: Gateway
     reservations: Reservations
     clock: Clock
+    tries_max: int = TRIES_MAX  # cards that may be declined for a reservation
+    blame: Blame = _nobody  # tells the gate who had a card declined, by the name that it gave him
 
 
 # Paying
 
 
-def pay(site: Site, reservation_id: str, credential: str, key: str | None, body_hash: bytes) -> Payment:
+def pay(
+    site: Site, reservation_id: str, credential: str, key: str | None, body_hash: bytes, payer: str | None = None
+) -> Payment:
     """The payment of a reservation, with its intent at Stripe; again it is the same one.
 
-    Raises `NotHeld`, `HoldExpired`, `AlreadyPaid`, `IdempotencyKeyReused`, what `Reservations.opened` raises, and
-    `StripeUnavailable`.
+    `payer` is the name under which the gate counts failures of whoever asks. Raises `NotHeld`, `HoldExpired`,
+    `AlreadyPaid`, `TooManyDeclines`, `IdempotencyKeyReused`, `StripeUnavailable`; what `Reservations.opened` raises.
     """
     held = site.reservations.opened(reservation_id, credential)
-    payment = _begin(site, held, key, body_hash)
+    payment = _begin(site, held, key, body_hash, payer)
     return payment if payment.intent_id is not None else _with_intent(site, payment)
 
 
-def _begin(site: Site, held: Held, key: str | None = None, body_hash: bytes = b"") -> Payment:
+def _begin(site: Site, held: Held, key: str | None = None, body_hash: bytes = b"", payer: str | None = None) -> Payment:
     """The row, before anybody asks Stripe for anything."""
     now = site.clock.now()
     payment_id = str(uuid.uuid4())
@@ -89,7 +102,9 @@ def _begin(site: Site, held: Held, key: str | None = None, body_hash: bytes = b"
         if live is not None and live.status is Status.SUCCEEDED:
             return live
         check_payable(held, now)
-        if live is None and not store.insert_payment(connection, payment_id, held):
+        if store.declines(connection, held.id) >= site.tries_max:
+            raise TooManyDeclines(f"{site.tries_max} cards were declined")
+        if live is None and not store.insert_payment(connection, payment_id, held, payer):
             # Somebody was faster; its transaction has ended, since the insert waited for it.
             live = store.find_live(connection, held.id)
         found = live or store.find(connection, payment_id)
@@ -204,43 +219,6 @@ def _ended(site: Site, intent_id: str) -> Intent:
 # What Stripe says
 
 
-def hear(site: Site, event: Event) -> bool:
-    """An event has its effect, once; False when it had it before or does not concern this site."""
-    with site.database.transaction() as connection:
-        if not inbox_of.claim(connection, inbox, event.id, "stripe"):
-            return False
-        if event.intent is not None:
-            return _hear_intent(connection, event.intent, event.created)
-        if event.refund is not None:
-            return refunding.apply(connection, event.refund)
-        return False
-
-
-def _hear_intent(connection: Connection, intent: Intent, created: int) -> bool:
-    payment = _of_intent(connection, intent)
-    if payment is None:
-        return False
-    # An event shows the intent as it was. What is final stays true; of the rest only the newest is told.
-    if intent.status in FINAL or store.is_news(connection, payment.id, created):
-        apply_intent(connection, payment, intent)
-    return True
-
-
-def _of_intent(connection: Connection, intent: Intent) -> Payment | None:
-    """The payment of an intent, locked. An intent that names a payment which has another is none of its."""
-    payment = store.find_by_intent(connection, intent.id, lock=True)
-    if payment is None and _is_uuid(intent.payment_id):
-        payment = store.find(connection, intent.payment_id or "", lock=True)
-    return payment if payment is not None and payment.intent_id in (None, intent.id) else None
-
-
-def _is_uuid(text: str | None) -> bool:
-    try:
-        return text is not None and str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
-
-
 def apply_intent(connection: Connection, payment: Payment, intent: Intent) -> Payment:
     """Makes the payment what its intent is, with all that follows; the payment's row is locked.
 
@@ -259,12 +237,15 @@ def apply_intent(connection: Connection, payment: Payment, intent: Intent) -> Pa
         received=intent.received,
         failure_code=intent.failure_code,
         decline_code=intent.decline_code,
+        payer=None if intent.status in FINAL else payment.payer,
     )
+    if payment.failure_code == TooManyDeclines.code and changed.status is not Status.SUCCEEDED:
+        changed = replace(changed, failure_code=payment.failure_code, decline_code=None)
     store.change(
         connection, payment.id,
         status=changed.status, intent_id=changed.intent_id, client_secret=changed.client_secret,
         charge_id=changed.charge_id, received=changed.received,
-        failure_code=changed.failure_code, decline_code=changed.decline_code,
+        failure_code=changed.failure_code, decline_code=changed.decline_code, payer=changed.payer,
     )  # fmt: skip
     return _succeed(connection, changed, intent) if changed.status is Status.SUCCEEDED else changed
 
@@ -358,10 +339,11 @@ def forget_account(site: Site, account_id: str, message_id: str | None) -> int:
 # For operators
 
 
-def books(site: Site) -> tuple[list[tuple[str, str, int]], int]:
-    """The balances of all accounts, and how many transactions are not balanced."""
+def books(site: Site) -> tuple[list[tuple[str, str, int]], int, list[Difference]]:
+    """The balances of all accounts, how many transactions are not balanced, and what Stripe says and they do not."""
     with site.database.transaction() as connection:
-        return store.balances(connection), store.unbalanced(connection)
+        found = store.differences_found(connection, DIFFERENCES_SHOWN_MAX)
+        return store.balances(connection), store.unbalanced(connection), found
 
 
 def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:

@@ -11,21 +11,24 @@ from sqlalchemy import Connection
 from payments import store
 from payments.domain import (
     Account,
+    Doubt,
     Entry,
     Outcome,
     Payment,
     Refund,
     RefundStatus,
+    Status,
     StripeRefund,
     StripeRefused,
     StripeStuck,
     StripeUnavailable,
     check_refund,
+    doubt,
     move,
 )
 from payments.reservations import TARGET
 from payments.tables import deliveries, idempotency_keys
-from shared import delivery
+from shared import delivery, metrics
 from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.idempotency import Claim, Verdict, claim
@@ -135,6 +138,8 @@ def apply(connection: Connection, told: StripeRefund) -> bool:
     known = store.find_refund(connection, stripe_id=told.id, lock=True) or _by_our_id(connection, told, payment)
     if known is None:
         known = _adopt(connection, payment, told)
+    if known is None:
+        return True
     if known.status in (RefundStatus.FAILED,) and known.stripe_id is not None:
         return True  # what failed stays failed, whatever comes late
     if known.status is RefundStatus.SUCCEEDED and told.status is RefundStatus.PENDING:
@@ -165,11 +170,25 @@ def _by_our_id(connection: Connection, told: StripeRefund, payment: Payment) -> 
     except ValueError:
         return None
     found = store.find_refund(connection, refund_id, lock=True)
-    return found if found is not None and found.payment_id == payment.id and found.stripe_id is None else None
+    if found is None or found.payment_id != payment.id or found.stripe_id is not None:
+        return None
+    return found if (found.amount, found.currency) == (told.amount, told.currency) else None
 
 
-def _adopt(connection: Connection, payment: Payment, told: StripeRefund) -> Refund:
-    """A refund that somebody made at Stripe itself belongs into our books, too."""
+def _adopt(connection: Connection, payment: Payment, told: StripeRefund) -> Refund | None:
+    """A refund that somebody made at Stripe itself belongs into our books, too, if it can be right.
+
+    None when it cannot: then it is told to the operator and changes nothing. Before the payment itself is known to have
+    succeeded nothing is decided; the comparison with Stripe's list comes back to it.
+    """
+    if payment.status is not Status.SUCCEEDED:
+        return None
+    reason = doubt(payment, store.taken_on(connection, payment.id), told)
+    if told.status is RefundStatus.FAILED or reason is None:
+        store.forget_difference(connection, told.id)
+    if reason is not None:
+        _doubt(connection, payment, told, reason)
+        return None
     log.warning("refund_adopted", payment_id=payment.id, amount=told.amount)
     refund_id = str(uuid.uuid5(uuid.NAMESPACE_URL, told.id))
     made = Refund(
@@ -178,6 +197,15 @@ def _adopt(connection: Connection, payment: Payment, told: StripeRefund) -> Refu
     )  # fmt: skip
     store.insert_refund(connection, made)
     return made
+
+
+def _doubt(connection: Connection, payment: Payment, told: StripeRefund, reason: Doubt) -> None:
+    if told.status is not RefundStatus.FAILED and store.note_difference(connection, payment.id, told, reason):
+        metrics.PAYMENT_DIFFERENCES.inc()
+        log.error(
+            "refund_not_booked", payment_id=payment.id, stripe_id=told.id, amount=told.amount, currency=told.currency,
+            reason=reason,
+        )  # fmt: skip
 
 
 def _book(connection: Connection, payment: Payment, refund: Refund, status: RefundStatus) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Response, request
 from werkzeug.http import parse_cookie
 
-from payments import domain, handlers, refunding
+from payments import domain, handlers, hearing, refunding
 from payments.domain import (
     AlreadyPaid,
     CardDeclined,
@@ -16,9 +16,10 @@ from payments.domain import (
     NotPaid,
     RefundTooLarge,
     StripeRefused,
+    TooManyDeclines,
     WrongAmount,
 )
-from payments.gateway import EventReader
+from payments.events import SIGNATURE_HEADER, EventReader
 from payments.handlers import Site
 from payments.schemas import (
     AccountDeleted,
@@ -27,6 +28,7 @@ from payments.schemas import (
     CardPayment,
     Deliveries,
     Delivery,
+    Difference,
     Forgotten,
     Heard,
     Ledger,
@@ -40,9 +42,10 @@ from payments.schemas import (
     ReservationEnded,
     WebhookHeaders,
 )
+from security.engine.gate import name_of
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, Unauthenticated
 from shared.http import LOCATION, PUBLIC, TOKEN, IdempotencyHeaders, Routes, json_answer, roles
-from shared.http.callers import ACCESS_COOKIE
+from shared.http.callers import ACCESS_COOKIE, Seal
 from shared.idempotency import body_hash
 
 routes = Routes("payments", "Pay for a reservation, and follow the payment.")
@@ -50,6 +53,11 @@ stripe = Routes("stripe", "For Stripe.")
 admin = Routes("refunds", "For operators.")
 internal = Routes("internal", "For this site's own services.")
 
+SIGNED = Seal(
+    SIGNATURE_HEADER,
+    lambda wiring, signature: wiring.events.may_be_signed(signature),
+    lambda wiring, signature, body: wiring.events.is_signed(signature, body),
+)
 EVENT = {
     "type": "object",
     "description": "An event as Stripe sends it, https://docs.stripe.com/api/events",
@@ -84,7 +92,7 @@ def _credential() -> str:
     access=TOKEN,
     limit="pay",
     raises=[
-        NotHeld, HoldExpired, AlreadyPaid, IdempotencyKeyReused, NotFound, Forbidden, StripeRefused,
+        NotHeld, HoldExpired, AlreadyPaid, TooManyDeclines, IdempotencyKeyReused, NotFound, Forbidden, StripeRefused,
         DependencyUnavailable,
     ],
 )  # fmt: skip
@@ -92,11 +100,12 @@ def create_payment(wiring: Wiring, body: NewPayment, headers: IdempotencyHeaders
     """Begin to pay a reservation that is held.
 
     The page hands `clientSecret` to Stripe.js, which asks for the card; card data never comes here. A reservation has
-    one payment: the same again is answered with it, and after a declined card the buyer tries again with it.
+    one payment: the same again is answered with it, and after a declined card the buyer may try again, a few times.
     """
     payment = handlers.pay(
-        wiring.site, str(body.reservation_id), _credential(), headers.idempotency_key, body_hash(body)
-    )
+        wiring.site, str(body.reservation_id), _credential(), headers.idempotency_key, body_hash(body),
+        name_of(request.environ),
+    )  # fmt: skip
     return json_answer(Payment.of(payment), 201, [("Location", f"/api/payments/{payment.id}")])
 
 
@@ -115,13 +124,15 @@ def get_payment(wiring: Wiring, payment_id: UUID) -> Payment:
     limit="webhook",
     raises=[InvalidSignature, DependencyUnavailable],
     body_schema=EVENT,
+    seal=SIGNED,
 )
 def hear_event(wiring: Wiring, body: bytes, headers: WebhookHeaders) -> Heard:
     """Stripe's webhook.
 
-    What Stripe has not signed is refused. Events may come late, in any order and more than once.
+    What Stripe has not signed is refused, and limited; what it has signed passes whatever comes from the same address.
+    Events may come late, in any order and more than once. One that cannot be understood is kept with its problem.
     """
-    handlers.hear(wiring.site, wiring.events.read(body, headers.signature))
+    hearing.hear(wiring.site, wiring.events.read(body, headers.signature))
     return Heard()
 
 
@@ -208,7 +219,8 @@ def hear_cancelled(wiring: Wiring, body: ReservationEnded, headers: IdempotencyH
     status=201,
     sends=LOCATION,
     raises=[
-        CardDeclined, NotHeld, HoldExpired, AlreadyPaid, WrongAmount, NotFound, StripeRefused, DependencyUnavailable
+        CardDeclined, NotHeld, HoldExpired, AlreadyPaid, TooManyDeclines, WrongAmount, NotFound, StripeRefused,
+        DependencyUnavailable,
     ],
 )  # fmt: skip
 def charge_card(wiring: Wiring, body: CardPayment) -> Payment:
@@ -239,9 +251,9 @@ def hear_account_deleted(wiring: Wiring, body: AccountDeleted, headers: Idempote
 @internal.get("/internal/ledger", answer=Ledger, raises=[DependencyUnavailable])
 def get_ledger(wiring: Wiring) -> Ledger:
     """The books' balances."""
-    found, unbalanced = handlers.books(wiring.site)
+    found, unbalanced, differences = handlers.books(wiring.site)
     items = [Balance(account=account, currency=currency, amount=amount) for account, currency, amount in found]
-    return Ledger(items=items, unbalanced=unbalanced)
+    return Ledger(items=items, unbalanced=unbalanced, differences=[Difference.of(each) for each in differences])
 
 
 @internal.get("/internal/deliveries", answer=Deliveries, raises=[DependencyUnavailable])

@@ -182,11 +182,35 @@ class Balance(AnswerModel):
     amount: int = Field(description="In minor units; what we owe or have earned is negative.")
 
 
+class Difference(AnswerModel):
+    """A refund at Stripe that cannot be right, so that the books do not take it."""
+
+    stripe_id: str
+    payment_id: UUID
+    amount: int = Field(description="In minor units.")
+    currency: str
+    reason: domain.Doubt = Field(description="Another currency than was paid in, or more than was paid.")
+    found_at: datetime
+
+    @classmethod
+    def of(cls, found: domain.Difference) -> Self:
+        """The difference as an operator sees it."""
+        return cls(
+            stripe_id=found.stripe_id,
+            payment_id=UUID(found.payment_id),
+            amount=found.amount,
+            currency=found.currency,
+            reason=found.reason,
+            found_at=found.found_at,
+        )
+
+
 class Ledger(AnswerModel):
     """The books: the balances sum to zero in each currency."""
 
     items: list[Balance]
     unbalanced: int = Field(description="Transactions that do not sum to zero; more than none is a bug.")
+    differences: list[Difference] = Field(description="What Stripe says and the books do not, newest first.")
     next_cursor: None = None
 
 

@@ -43,6 +43,10 @@ class SiteSettings(CommonSettings, DatabaseSettings, StripeSettings):
 class PaymentsSettings(SiteSettings, GateSettings, IdentitySettings):
     """The HTTP service."""
 
+    payment_tries_max: int = Field(
+        5, ge=1, le=100, description="Cards that may be declined for one reservation; then its payment is cancelled."
+    )
+
     stripe_webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(
         description="Signs what Stripe posts to the webhook."
     )

@@ -8,8 +8,22 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from payments.domain import OPEN, Account, Entry, Held, Outcome, Payment, Refund, RefundStatus, Status, sums_to_zero
-from payments.tables import deliveries, ledger_entries, ledger_transactions, payments, refunds
+from payments.domain import (
+    OPEN,
+    Account,
+    Difference,
+    Doubt,
+    Entry,
+    Held,
+    Outcome,
+    Payment,
+    Refund,
+    RefundStatus,
+    Status,
+    StripeRefund,
+    sums_to_zero,
+)
+from payments.tables import deliveries, differences, ledger_entries, ledger_transactions, payments, refunds
 
 PAYMENT = [payments.c[name] for name in Payment.__dataclass_fields__]
 REFUND = [refunds.c[name] for name in Refund.__dataclass_fields__]
@@ -31,7 +45,7 @@ def _refund(row: Any) -> Refund:
 # Payments
 
 
-def insert_payment(connection: Connection, payment_id: str, held: Held) -> bool:
+def insert_payment(connection: Connection, payment_id: str, held: Held, payer: str | None) -> bool:
     """Writes a new payment; False when the reservation has one that is not cancelled."""
     row = insert(payments).values(
         id=payment_id,
@@ -43,6 +57,7 @@ def insert_payment(connection: Connection, payment_id: str, held: Held) -> bool:
         status=Status.NEW,
         intent_key=payment_id,
         expires_at=held.expires_at,
+        payer=payer,
     )
     return connection.execute(row.on_conflict_do_nothing().returning(payments.c.id)).first() is not None
 
@@ -88,6 +103,17 @@ def is_news(connection: Connection, payment_id: str, created: int) -> bool:
     """Whether nothing newer was heard of the payment's intent; remembers it if so."""
     newer = update(payments).where(payments.c.id == payment_id, payments.c.event_created <= created)
     return connection.execute(newer.values(event_created=created)).rowcount == 1
+
+
+def declines(connection: Connection, reservation_id: str) -> int:
+    """How many cards were declined for a reservation, whatever became of its payments."""
+    total = select(sa.func.coalesce(sa.func.sum(payments.c.declines), 0))
+    return int(connection.execute(total.where(payments.c.reservation_id == reservation_id)).scalar_one())
+
+
+def count_decline(connection: Connection, payment_id: str) -> None:
+    """One more card was declined."""
+    change(connection, payment_id, declines=payments.c.declines + 1)
 
 
 def next_confirm(connection: Connection, payment_id: str) -> int:
@@ -175,6 +201,14 @@ def refunded(connection: Connection, payment_id: str) -> int:
     return int(connection.execute(total).scalar_one())
 
 
+def taken_on(connection: Connection, payment_id: str) -> int:
+    """What has gone back of a payment or is on its way, as far as Stripe knows of it."""
+    total = select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0)).where(
+        refunds.c.payment_id == payment_id, refunds.c.status != RefundStatus.FAILED, refunds.c.stripe_id.is_not(None)
+    )
+    return int(connection.execute(total).scalar_one())
+
+
 def given_back(connection: Connection, payment_id: str) -> int:
     """What has gone back of a payment, by Stripe's word."""
     total = select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0)).where(
@@ -243,6 +277,25 @@ def pause_refund(connection: Connection, refund_id: str, pause: timedelta) -> No
     still_open = refunds.c.status.in_([RefundStatus.NEW, RefundStatus.PENDING])
     wait = update(refunds).where(refunds.c.id == refund_id, still_open)
     connection.execute(wait.values(next_try_at=sa.func.now() + pause))
+
+
+def note_difference(connection: Connection, payment_id: str, told: StripeRefund, reason: Doubt) -> bool:
+    """Writes down a refund that is not booked; False when it was written down before."""
+    row = insert(differences).values(
+        stripe_id=told.id, payment_id=payment_id, amount=told.amount, currency=told.currency, reason=reason
+    )
+    return connection.execute(row.on_conflict_do_nothing().returning(differences.c.stripe_id)).first() is not None
+
+
+def forget_difference(connection: Connection, stripe_id: str) -> None:
+    """It differs no more."""
+    connection.execute(differences.delete().where(differences.c.stripe_id == stripe_id))
+
+
+def differences_found(connection: Connection, limit: int) -> list[Difference]:
+    """What somebody has to look at, newest first."""
+    rows = connection.execute(select(differences).order_by(differences.c.found_at.desc()).limit(limit))
+    return [Difference(**{**row._mapping, "reason": Doubt(row.reason)}) for row in rows]
 
 
 # The ledger

@@ -37,6 +37,9 @@ payments = sa.Table(
     sa.Column("cancel_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Column("confirms", sa.Integer, nullable=False, server_default=sa.text("0")),
+    # Cards that Stripe declined, and under which name the gate counts who pays; the name goes when the payment ends.
+    sa.Column("declines", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("payer", sa.Text),
     sa.CheckConstraint("amount > 0", name="payments_amount_positive"),
 )
 # One payment a reservation, unless it was cancelled: this is what makes a double click harmless.
@@ -76,6 +79,18 @@ refunds = sa.Table(
 sa.Index("refunds_payment", refunds.c.payment_id)
 sa.Index("refunds_open", refunds.c.next_try_at, postgresql_where=refunds.c.status.in_(["new", "pending"]))
 
+# Refunds at Stripe that cannot be right, so that they are not in the books: somebody has to look.
+differences = sa.Table(
+    "differences",
+    metadata,
+    sa.Column("stripe_id", sa.Text, primary_key=True),
+    sa.Column("payment_id", sa.Uuid(as_uuid=False), sa.ForeignKey(payments.c.id), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("found_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+)
+
 # `reference` says what the transaction stands for, such as "charge:<payment>", and lets it be written once.
 ledger_transactions = sa.Table(
     "ledger_transactions",
@@ -100,5 +115,6 @@ ledger_entries = sa.Table(
 sa.Index("ledger_entries_transaction", ledger_entries.c.transaction_id)
 
 deliveries = deliveries_table(metadata, SCHEMA)
-inbox = inbox_table(metadata, SCHEMA)
+# `problem`: why an event that Stripe has signed could not be understood.
+inbox = inbox_table(metadata, SCHEMA, sa.Column("problem", sa.Text))
 idempotency_keys = idempotency_table(metadata, SCHEMA)

@@ -6,6 +6,7 @@ things stand, without a second effect.
 """
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -15,28 +16,29 @@ ID_LONGEST = 255
 PRUNE_ROWS_MAX = 10_000
 
 
-def inbox_table(metadata: sa.MetaData, schema: str) -> sa.Table:
-    """The inbox of one service, for its `tables.py`."""
+def inbox_table(metadata: sa.MetaData, schema: str, *more: "sa.Column[Any]") -> sa.Table:
+    """The inbox of one service, for its `tables.py`; `more` are columns of its own."""
     table = sa.Table(
         "inbox",
         metadata,
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        *more,
         schema=schema,
     )
     sa.Index("inbox_received_at", table.c.received_at)
     return table
 
 
-def claim(connection: Connection, table: sa.Table, message_id: str | None, source: str) -> bool:
-    """Whether this message has its effect now; False when it had it before.
+def claim(connection: Connection, table: sa.Table, message_id: str | None, source: str, **more: Any) -> bool:
+    """Whether this message has its effect now; False when it had it before. `more` goes into the inbox's own columns.
 
     A message without an id (a call by hand) is new each time: its effect must be harmless to repeat.
     """
     if message_id is None:
         return True
-    row = insert(table).values(id=message_id, source=source).on_conflict_do_nothing()
+    row = insert(table).values(id=message_id, source=source, **more).on_conflict_do_nothing()
     return connection.execute(row.returning(table.c.id)).first() is not None
 
 

@@ -45,6 +45,11 @@ GATE_ALONE = Gauge("matchday_gate_alone", "1 while Redis is away and this proces
 AUDIT_WAITING = Gauge("matchday_audit_waiting", "Decisions in Redis that are not in the audit log yet.")
 AUDIT_LOST = Counter("matchday_audit_lost_total", "Looks that found decisions dropped.")
 
+# Payments
+PAYMENT_EVENTS = Counter("matchday_payment_events_total", "Events that Stripe has signed.", ["outcome"])
+PAYMENT_DIFFERENCES = Counter("matchday_payment_differences_total", "Refunds at Stripe that the books do not take.")
+PAYMENT_DECLINES = Counter("matchday_payment_declines_total", "Cards declined while a buyer paid at Stripe.")
+
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
 

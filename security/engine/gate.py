@@ -32,6 +32,7 @@ from shared.http.callers import HEADERS_KEY, Question
 log = structlog.get_logger(__name__)
 
 STANDING_KEY = "matchday.standing"
+PASS_NAME = "pass:"  # noqa: S105 - what the names of those begin with who have one
 # How a request of a class ends when somebody guesses: passwords, cards, others' things, tokens, signatures.
 FAILING: dict[str, frozenset[int]] = {
     "read": frozenset({403}),
@@ -171,7 +172,12 @@ class RedisGate:
         """See `shared.http.Gate`."""
         standing = question.environ.get(STANDING_KEY)
         if standing is not None and status in FAILING.get(question.rate_class, ()):
-            self._report([self._failed(question.rate_class, standing)])
+            by_pass = standing.account_id is None and standing.pass_id is not None
+            self._report([self._failed(question.rate_class, standing.name, by_pass=by_pass)])
+
+    def blame(self, name: str) -> None:
+        """Counts a failure that others tell of later, such as a card that was declined elsewhere; see `name_of`."""
+        self._report([self._failed(kind, name, by_pass=name.startswith(PASS_NAME)) for kind in sorted(FOR_PROVEN)])
 
     def _standing(self, question: Question, now: float) -> Standing:
         environ, address = question.environ, address_of(question.address)
@@ -183,7 +189,7 @@ class RedisGate:
         elif (shown := _pass_of(environ)) is not None:
             pass_id = self.challenges.read_pass(shown, address.key, now)
         account_id = question.account_id
-        name = f"@{account_id}" if account_id else f"pass:{pass_id}" if pass_id else address.key
+        name = f"@{account_id}" if account_id else f"{PASS_NAME}{pass_id}" if pass_id else address.key
         return Standing(address, name, account_id, pass_id, solved)
 
     def _ask(self, question: Question, standing: Standing, seen: Look, now: float) -> tuple[Ask, list[Measure]]:
@@ -256,21 +262,21 @@ class RedisGate:
                 self._watch.lost(str(error))
         return self._local.report(failures)
 
-    def _failed(self, rate_class: str, standing: Standing) -> Failure:
+    def _failed(self, rate_class: str, name: str, *, by_pass: bool) -> Failure:
         settings, scale = self._settings, self._failure_scale
         # Who holds a pass has been challenged already, so that what would bring the challenge ends the pass.
-        borne = settings.failures_mark if standing.account_id is None and standing.pass_id else settings.failures_ban
-        return self._failure(rate_class, standing, round(settings.failures_mark * scale), round(borne * scale))
+        borne = settings.failures_mark if by_pass else settings.failures_ban
+        return self._failure(rate_class, name, round(settings.failures_mark * scale), round(borne * scale))
 
     def _trapped(self, standing: Standing) -> Failure:
         borne = round(self._failure_scale)
-        return self._failure("all", standing, max(0, borne - 1), max(1, self._settings.failures_mark * borne))
+        return self._failure("all", standing.name, max(0, borne - 1), max(1, self._settings.failures_mark * borne))
 
-    def _failure(self, kind: str, standing: Standing, soft: int, hard: int) -> Failure:
+    def _failure(self, kind: str, name: str, soft: int, hard: int) -> Failure:
         settings = self._settings
         return Failure(
-            f"security:failures:{kind}:{standing.name}",
-            f"security:mark:{kind}:{standing.name}",
+            f"security:failures:{kind}:{name}",
+            f"security:mark:{kind}:{name}",
             round(settings.failures_forgotten_seconds * 1_000_000),
             soft,
             hard,
@@ -300,6 +306,12 @@ class RedisGate:
             attributes = f"Path=/; Max-Age={self.challenges.pass_seconds}; HttpOnly; SameSite=Lax{secure}"
             headers.append(("Set-Cookie", f"{PASS_COOKIE}={text}; {attributes}"))
         return headers
+
+
+def name_of(environ: Any) -> str | None:
+    """Under which name failures of whoever sent a request are counted; None when the gate was not asked about it."""
+    standing = environ.get(STANDING_KEY)
+    return standing.name if isinstance(standing, Standing) else None
 
 
 def _marks(rate_class: str, standing: Standing, trusted: bool) -> list[str]:

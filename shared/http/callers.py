@@ -6,7 +6,7 @@ kernel knows neither how tokens are verified nor how the gate decides.
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -68,6 +68,19 @@ SIGNED_IN = Access("signed_in")  # an account
 def roles(*names: str, services: bool = False) -> Access:
     """Accounts with at least one of these roles; with `services` also who bears the service token."""
     return Access("signed_in", frozenset(names), services)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A signature over the body by which a sender is known who is never refused at the gate, whatever others do.
+
+    Both functions get the service's wiring and the header's value. `may_hold` looks at the header alone, so that what
+    cannot be signed is judged before its body is read; `holds` says whether it is the signature of these bytes.
+    """
+
+    header: str
+    may_hold: Callable[[Any, str], bool]
+    holds: Callable[[Any, str, bytes], bool]
 
 
 class Accounts(Protocol):

@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from flask import Response, request
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from shared import errors
 from shared.http.actions import ActionBook
 from shared.http.body import BodyReader
-from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass
+from shared.http.callers import PUBLIC, SAFE_METHODS, Access, Caller, RateClass, Seal
 from shared.http.validation import TextFields, text_form
 
 JSON = "application/json"
@@ -31,7 +31,14 @@ LOCATION = {"Location": "Path of what was made."}
 ETAG = {"ETag": "Of this content; to be sent back as `If-None-Match`."}
 ADMINS = frozenset({"admin"})
 F = TypeVar("F", bound=Callable[..., Any])
-Guard = Callable[["Route"], Caller]
+
+
+class Guard(Protocol):
+    """The door: the caller, or what keeps the request out."""
+
+    def __call__(self, route: "Route", *, vouched: bool = False) -> Caller: ...
+
+
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9]*)\}")
 
 
@@ -62,6 +69,7 @@ class Route:
     reads_identity: bool = False  # whether it matters here who is signed in
     fresh: bool = False  # whether an account must have given its password a moment ago
     audited: bool = False  # whether each call is an entry in the log of what admins and the operator did
+    seal: Seal | None = None
 
     @property
     def opens_to_services(self) -> bool:
@@ -131,6 +139,7 @@ class Routes:
         fresh: bool = False,
         audited: bool | None = None,
         body_schema: Mapping[str, Any] | None = None,
+        seal: Seal | None = None,
     ) -> Callable[[F], F]:
         """Declares a route: its usual answer and status, other answers, and the errors of its use case.
 
@@ -139,7 +148,8 @@ class Routes:
         gate counts the request in: "read" for what only reads and "write" for the rest, unless said otherwise.
         `fresh` asks an account for its password of the last minutes: for what moves money or gives rights. What only
         admins may change is `audited` by itself; what the operator changes by the service token says so.
-        `body_schema` documents a body that the handler takes as bytes, to read it in a more liberal way of its own.
+        `body_schema` documents a body that the handler takes as bytes, to read it in a more liberal way of its own;
+        whose body bears a good `seal` passes the gate unasked.
 
         Errors of reading the request (malformed, invalid, unknown path variable, missing token) are added
         by themselves. The handler's docstring becomes the documentation: first line, then the rest.
@@ -154,7 +164,7 @@ class Routes:
             self.routes.append(
                 Route(
                     method, path, handler, self.tag, answers, tuple(raises), access, rate_class, operator, body_schema,
-                    minds, fresh, is_audited,
+                    minds, fresh, is_audited, seal,
                 )
             )  # fmt: skip
             return handler
@@ -214,7 +224,7 @@ class Endpoint:
     def __call__(self, **path: str) -> Response:
         """Serves one request."""
         request.environ[ROUTE_KEY] = self.route.path
-        caller = self._guard(self.route)
+        caller, sealed = self._enter()
         arguments: dict[str, Any] = dict(self._wiring)
         if self.takes_caller:
             arguments["caller"] = caller
@@ -232,7 +242,7 @@ class Endpoint:
             read_body = self._bodies.read_json_if_any if self.body_may_miss else self._bodies.read_json
             arguments["body"] = read_body(self.body)
         elif self.takes_bytes:
-            arguments["body"] = self._bodies.read_json_bytes()
+            arguments["body"] = self._bodies.read_json_bytes() if sealed is None else sealed
         if not self.route.audited:
             return self._answer(arguments)
         body = arguments.get("body")
@@ -244,6 +254,19 @@ class Endpoint:
     def _answer(self, arguments: dict[str, Any]) -> Response:
         result = self.route.handler(**arguments)
         return result if isinstance(result, Response) else json_answer(result, self.route.success)
+
+    def _enter(self) -> tuple[Caller, bytes | None]:
+        """The caller, and the body if it had to be read to know him."""
+        seal = self.route.seal
+        value = None if seal is None else request.environ.get("HTTP_" + seal.header.upper().replace("-", "_"))
+        if seal is None or value is None or not seal.may_hold(self._wiring.get("wiring"), value):
+            return self._guard(self.route), None
+        try:
+            body = self._bodies.read_json_bytes()
+        except errors.MatchdayError:
+            self._guard(self.route)
+            raise
+        return self._guard(self.route, vouched=seal.holds(self._wiring.get("wiring"), value, body)), body
 
     def _model(self, name: str) -> type[BaseModel] | None:
         """The model of a parameter; a body that may be left out is declared as `Model | None`."""

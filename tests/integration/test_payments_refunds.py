@@ -1,6 +1,8 @@
 """Refunds: never more than was paid, once each, in the books, and through every failure of Stripe's."""
 
 import contextlib
+import json
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +12,10 @@ import psycopg
 import pytest
 
 from matchday.servers import Postgres
+from matchday.stripe_standin.webhooks import sign
 from tests.eventually import eventually
 from tests.resources import Databases
+from tests.standin import WEBHOOK_SECRET
 from tests.till import Till, open_till
 
 EARNED = {"stripe": 25_000, "sales": -25_000}
@@ -184,6 +188,73 @@ def test_what_went_back_at_stripe_itself_is_not_given_twice(till: Till, payment:
     till.work()
     assert sorted(till.refunds(payment["id"])) == [(10_000, "failed"), (25_000, "succeeded")]
     assert till.books(payment["id"]) == {}
+
+
+# -- what cannot be right --------------------------------------------------------------------------------------------
+
+
+def _refund_event(payment: dict[str, Any], **changed: Any) -> bytes:
+    refund = {
+        "id": f"re_{uuid.uuid4().hex}", "object": "refund", "status": "succeeded", "amount": 1_000, "currency": "usd",
+        "payment_intent": payment["intentId"], "metadata": {},
+    }  # fmt: skip
+    data = {"object": refund | changed}
+    return json.dumps({"id": f"evt_{uuid.uuid4().hex}", "type": "refund.updated", "created": 1, "data": data}).encode()
+
+
+def _hear(till: Till, body: bytes) -> None:
+    signature = sign(body.decode(), WEBHOOK_SECRET, int(time.time()))
+    headers = {"Content-Type": "application/json", "Stripe-Signature": signature}
+    assert till.http.post("/api/payments/webhook", content=body, headers=headers).status_code == 200
+
+
+def _differences(till: Till, payment: dict[str, Any]) -> list[tuple[str, int, str]]:
+    found = till.http.get("/internal/ledger", headers=till.operator).json()["differences"]
+    return [(each["stripeId"], each["amount"], each["reason"]) for each in found if each["paymentId"] == payment["id"]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"currency": "eur"}, "currency"),
+        ({"amount": 25_001}, "amount"),
+        ({"status": "pending", "amount": 10**9}, "amount"),
+    ],
+)
+def test_a_refund_at_stripe_that_cannot_be_right_is_told_and_not_booked(
+    till: Till, payment: dict[str, Any], changed: dict[str, Any], reason: str
+) -> None:
+    for _ in range(2):
+        _hear(till, _refund_event(payment, id="re_odd_" + payment["id"], **changed))
+    assert till.refunds(payment["id"]) == []
+    assert till.books(payment["id"]) == EARNED
+    amount = changed.get("amount", 1_000)
+    assert _differences(till, payment) == [("re_odd_" + payment["id"], amount, reason)]
+    _hear(till, _refund_event(payment, id="re_odd_" + payment["id"], **changed | {"status": "failed"}))
+    assert _differences(till, payment) == [], "what has failed at Stripe differs no more"
+    assert till.books(payment["id"]) == EARNED
+
+
+def test_refunds_at_stripe_are_booked_up_to_what_was_paid(till: Till, payment: dict[str, Any]) -> None:
+    till.refund(payment["id"], amount=20_000)
+    _hear(till, _refund_event(payment, amount=5_001))
+    _hear(till, _refund_event(payment, amount=5_000))
+    assert [amount for amount, _ in till.refunds(payment["id"])] == [20_000, 5_000]
+    assert till.books(payment["id"]) == {}
+    assert [reason for _, _, reason in _differences(till, payment)] == ["amount"]
+
+
+def test_a_refund_that_names_one_of_ours_with_another_amount_is_not_taken_for_it(
+    till: Till, payment: dict[str, Any]
+) -> None:
+    till.stripe.hold()
+    till.stripe.fault(path="/v1/refunds", status=503)
+    ours = till.refund(payment["id"], amount=10_000).json()
+    assert ours["status"] == "new"
+    _hear(till, _refund_event(payment, amount=25_001, metadata={"refundId": ours["id"]}))
+    assert till.books(payment["id"]) == EARNED
+    till.work()
+    assert till.refunds(payment["id"]) == [(10_000, "succeeded")]
 
 
 # -- reservations hears of it ----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from payments.settings import PaymentsSettings as OwnPaymentsSettings
 from payments.settings import SiteSettings, StripeSettings
 from payments.settings import WorkerSettings as PaymentsWorkerSettings
 from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
+from reservations.waiting_room.settings import WaitingRoomSettings
 from security.engine.settings import GateSettings
 from security.settings import SecuritySettings
 from shared.settings import (
@@ -75,6 +76,7 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (HoldSettings, "Holds of this site's buyers", "`HOLD_SECONDS` must be below `LOG_HOLD_SECONDS`."),
     (TicketSettings, "Tickets", ""),
     (PaymentsSettings, "The way to payments", ""),
+    (WaitingRoomSettings, "Waiting rooms", "How they work is in [waiting-room.md](waiting-room.md)."),
     (ReservationsSettings, "Reservations", ""),
     (WorkerSettings, "The reservations' worker", ""),
     (

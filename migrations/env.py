@@ -7,6 +7,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 import payments.tables
 import reservations.tables
+import reservations.waiting_room.tables
 import security.tables
 import shop.inventory.tables
 import shop.search.tables
@@ -19,6 +20,7 @@ METADATA = [
     reservations.tables.metadata,
     security.tables.metadata,
     users.tables.metadata,
+    reservations.waiting_room.tables.metadata,
 ]
 SCHEMAS = [metadata.schema for metadata in METADATA]
 # A migration that cannot have a table's lock soon gives up, rather than let everybody wait behind it.

@@ -10,6 +10,10 @@ from reservations.settings import ReservationsSettings
 from reservations.submitter import Submitter
 from reservations.tables import deliveries
 from reservations.waiting import Waiting
+from reservations.waiting_room.handlers import WaitingRooms
+from reservations.waiting_room.pressure import Pressure
+from reservations.waiting_room.store import RedisRooms
+from reservations.waiting_room.tokens import Tokens
 from reservations.wiring import Wiring
 from security.engine.gate import RedisGate
 from shared.audit import DeliveredAudit
@@ -24,24 +28,26 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
     database = Database(settings, "reservations")
     site = handlers.Site(database, settings.federation(), SystemClock())
     accounts = JwksAccounts.of(settings)
+    submitter = Submitter(
+        partial(handlers.submit_all, site, settings),
+        batch_max=settings.submit_batch_max,
+        gather_seconds=settings.submit_gather_seconds,
+        threads=settings.submit_threads,
+        queue_max=settings.submit_queue_max,
+    )
     wiring = Wiring(
         settings,
         site,
-        Submitter(
-            partial(handlers.submit_all, site, settings),
-            batch_max=settings.submit_batch_max,
-            gather_seconds=settings.submit_gather_seconds,
-            threads=settings.submit_threads,
-            queue_max=settings.submit_queue_max,
-        ),
+        submitter,
         Waiting(database, partial(handlers.sales, site), max(1, settings.http_threads * 3 // 4)),
         AccessTokens(settings.token_secret),
         accounts,
         BrokerWatch(database, site.federation.topic),
         settings.codes(),
         Cashier(settings.payments_url, settings.service_token),
+        _waiting_rooms(site, settings, submitter),
     )
-    parts = [routes.routes, routes.tickets, routes.gate, routes.internal]
+    parts = [routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.internal]
     if settings.card_purchases == "on":
         parts.append(routes.cards)
     gate = RedisGate("reservations", settings).start()
@@ -57,8 +63,23 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         auditor=DeliveredAudit(database, deliveries),
     )
     app.on_stop(wiring.waiting.end_all)
+    app.on_stop(wiring.rooms.stop)
     app.on_stop(accounts.stop)
     app.on_end(wiring.cashier.close)
+    app.on_end(wiring.rooms.close)
     app.on_end(gate.close)
     app.on_end(database.close)
     return app
+
+
+def _waiting_rooms(site: handlers.Site, settings: ReservationsSettings, submitter: Submitter) -> WaitingRooms:
+    return WaitingRooms(
+        site,
+        settings,
+        RedisRooms(settings.redis_url, settings.redis_seconds_max),
+        Tokens(settings.token_secret),
+        Pressure(
+            settings.waiting_room_auto_requests, settings.waiting_room_auto_wait_seconds, submitter.waited_seconds
+        ),
+        max(1, settings.http_threads // 4),
+    )

@@ -40,6 +40,9 @@ from reservations.schemas import (
 from reservations.tickets.routes import gate
 from reservations.tickets.routes import routes as tickets
 from reservations.wiring import Wiring
+from reservations.waiting_room.domain import WaitingRoomClosed
+from reservations.waiting_room.routes import waiting_rooms
+from reservations.waiting_room.schemas import BuyerHeaders
 from shared import tracing
 from shared.errors import (
     BrokerUnavailable,
@@ -62,9 +65,10 @@ from shop.inventory.domain import (
     Pool,
     SoldOut,
     TemporarilyUnavailable,
+    State,
 )
 
-__all__ = ["cards", "gate", "internal", "routes", "tickets"]
+__all__ = ["cards", "gate", "internal", "routes", "tickets", "waiting_rooms"]
 
 routes = Routes("reservations", "Hold tickets, follow the log's verdict, give tickets back.")
 cards = Routes("purchase", "Buy in one call, with a card.")
@@ -75,6 +79,7 @@ HOLDING = (
     TemporarilyUnavailable,
     PurchaseLimit,
     IdempotencyKeyReused,
+    WaitingRoomClosed,
     NotFound,
     BrokerUnavailable,
     DependencyUnavailable,
@@ -84,7 +89,7 @@ CARD = frozenset({"card"})
 
 @routes.post("/api/reservations", answer=Reservation, status=201, sends=LOCATION, limit="hold", raises=HOLDING)
 def create_reservation(
-    wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: IdempotencyHeaders
+    wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: BuyerHeaders
 ) -> Response:
     """Hold tickets, signed in or as a guest with an e-mail address.
 
@@ -92,8 +97,15 @@ def create_reservation(
     the verdict: `held` (pay before `expiresAt`) or `lost` (another site was first). A guest's `accessToken` opens the
     reservation later.
     """
+
+    A match that has a waiting room needs an admitted place as `X-Waiting-Place`; a hold uses it up, a refusal does not.
     wiring.broker.require()
-    standing = submit(wiring, _wish(caller, body, headers.idempotency_key), query.wait)
+    key = headers.idempotency_key
+    scope = f"hold {key}" if key else ""
+    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
+        standing = submit(wiring, _wish(caller, body, key), query.wait)
+        if standing.status is not State.LOST:
+            passage.used()
     location = f"/api/reservations/{standing.reservation.id}"
     return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
@@ -161,12 +173,13 @@ def cancel_reservation(wiring: Wiring, caller: Caller, reservation_id: UUID) -> 
     limit="pay",
     raises=[*HOLDING, PriceMismatch, CardDeclined, HoldExpired, PurchaseUndecided],
 )
-def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, headers: IdempotencyHeaders) -> Purchase:
+def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, headers: BuyerHeaders) -> Purchase:
     """Buy tickets in one call: the known contract of the federation's partners.
 
     The price must be the master list's. The card goes to Stripe and is kept nowhere here. When the card is declined, or
     anything else stands in the way, the tickets are given back and nothing is charged; after `purchase_undecided` the
-    same request with the same `Idempotency-Key` tells how it ended, and charges nothing twice.
+    same request with the same `Idempotency-Key` tells how it ended, and charges nothing twice. A match that has a
+    waiting room needs an admitted place as `X-Waiting-Place`.
     """
     key = headers.idempotency_key
     wish = Submit(
@@ -181,7 +194,14 @@ def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, header
         None if caller.account is None else caller.account.id,
         "purchase",
     )
-    standing = purchase.buy(wiring, wish, Decimal(str(body.tickets.price)), body.card.card())
+    scope = f"purchase {key}" if key else ""
+    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
+        try:
+            standing = purchase.buy(wiring, wish, Decimal(str(body.tickets.price)), body.card.card())
+        except PurchaseUndecided:
+            passage.undecided()
+            raise
+        passage.used()
     return Purchase.of(standing.reservation)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from reservations.tickets.codes import TicketCodes, read_seeds
+from reservations.waiting_room.settings import WaitingRoomSettings
 from security.engine.settings import GateSettings
 from shared.settings import AuditSettings, CommonSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
 from shop.inventory.settings import InventorySettings
@@ -49,7 +50,9 @@ class PaymentsSettings(Settings):
     payments_url: ServiceUrl = Field("http://127.0.0.1:3040", description="Address of the service payments.")
 
 
-class ReservationsSettings(HoldSettings, GateSettings, IdentitySettings, TicketSettings, PaymentsSettings):
+class ReservationsSettings(
+    HoldSettings, GateSettings, IdentitySettings, TicketSettings, PaymentsSettings, WaitingRoomSettings
+):
     """The HTTP service."""
 
     token_secret: SecretStr = Field(min_length=16, description="Signs guests' access tokens; 16 characters or more.")

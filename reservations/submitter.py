@@ -18,18 +18,20 @@ from shared.errors import DependencyUnavailable, MatchdayError
 from shop.inventory.domain import State
 
 SUBMIT_SECONDS_MAX = 30.0
+WAITED_SECONDS_KNOWN = 2.0  # how long the last batch's wait says anything
 STOP: None = None
 
 
 class Ticket:
     """A place in the queue. `wake` is the event of somebody who has more to wait for than the transaction's end."""
 
-    __slots__ = ("future", "wake", "wish")
+    __slots__ = ("begun", "future", "wake", "wish")
 
     def __init__(self, wish: Submit, wake: threading.Event | None) -> None:
         self.wish = wish
         self.wake = wake
         self.future: Future[Result] = Future()
+        self.begun = time.monotonic()
 
     def settle(self, result: Result) -> None:
         """Hands the result over; who waits for the verdict is woken only if there is none to wait for."""
@@ -79,6 +81,7 @@ class Submitter:
         self._batch_max = batch_max
         self._gather_seconds = gather_seconds
         self._queue: queue.Queue[Ticket | None] = queue.Queue(queue_max)
+        self._waited = (float("-inf"), 0.0)
         self._threads = [
             threading.Thread(target=self._run, name=f"submit-{number}", daemon=True) for number in range(threads)
         ]
@@ -93,6 +96,11 @@ class Submitter:
         except queue.Full:
             raise DependencyUnavailable("too many buyers are waiting") from None
         return ticket
+
+    def waited_seconds(self) -> float:
+        """How long the first of the last batch had to wait for its turn."""
+        at, waited = self._waited
+        return waited if time.monotonic() - at < WAITED_SECONDS_KNOWN else 0.0
 
     def close(self) -> None:
         """Finishes what waits."""
@@ -124,6 +132,8 @@ class Submitter:
         return batch, False
 
     def _serve(self, batch: list[Ticket]) -> None:
+        now = time.monotonic()
+        self._waited = (now, now - batch[0].begun)
         try:
             results = self._submit_all([ticket.wish for ticket in batch])
         except BaseException as error:

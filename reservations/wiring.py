@@ -13,6 +13,7 @@ from reservations.settings import ReservationsSettings
 from reservations.submitter import Submitter
 from reservations.tickets.codes import TicketCodes
 from reservations.waiting import Waiting
+from reservations.waiting_room.handlers import WaitingRooms
 from shared.http import Accounts, Caller
 
 
@@ -29,6 +30,7 @@ class Wiring:
     broker: BrokerWatch
     codes: TicketCodes
     cashier: Cashier
+    rooms: WaitingRooms
 
     def answer(self, standing: Standing, *, with_token: bool = False) -> Reservation:
         """The reservation as its buyer sees it."""

@@ -50,6 +50,11 @@ PAYMENT_EVENTS = Counter("matchday_payment_events_total", "Events that Stripe ha
 PAYMENT_DIFFERENCES = Counter("matchday_payment_differences_total", "Refunds at Stripe that the books do not take.")
 PAYMENT_DECLINES = Counter("matchday_payment_declines_total", "Cards declined while a buyer paid at Stripe.")
 
+# Waiting rooms
+WAITING_ROOM_PLACES = Counter("matchday_waiting_room_places_total", "What became of places and requests.", ["event"])
+WAITING_ROOM_WAITING = Gauge("matchday_waiting_room_waiting", "Places in a match's line.", ["match_number"])
+WAITING_ROOM_INSIDE = Gauge("matchday_waiting_room_inside", "People let in who hold nothing yet.", ["match_number"])
+
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
 

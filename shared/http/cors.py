@@ -6,7 +6,7 @@ from shared.settings import split_list
 
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Challenge-Pass,"
-    " X-Challenge-Solution, X-Request-Id, traceparent"
+    " X-Challenge-Solution, X-Request-Id, X-Waiting-Place, X-Waiting-Visitor, traceparent"
 )
 EXPOSED_HEADERS = "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Challenge-Pass, X-Request-Id"
 PREFLIGHT_SECONDS = 600

@@ -115,7 +115,14 @@ def test_internal_routes_are_guarded_and_say_so(operation: Operation) -> None:
 # (no limit) is not listed.
 PUBLIC = {
     "payments": {"POST /api/payments/webhook"},  # Stripe's signature
-    "reservations": {"GET /api/tickets/keys", "POST /api/reservation", "POST /api/reservations"},
+    "reservations": {
+        "GET /api/tickets/keys",
+        "POST /api/reservation",
+        "POST /api/reservations",
+        "GET /api/waiting-rooms/{matchNumber}",
+        "GET /api/waiting-rooms/{matchNumber}/places/{placeId}",
+        "POST /api/waiting-rooms/{matchNumber}/places",
+    },
     "security": {"GET /api/security/challenge"},
     "shop": {
         "GET /api/availability/stream",

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 import payments.tables
 import reservations.tables
+import reservations.waiting_room.tables
 import security.tables
 import shared.metrics  # noqa: F401 - registers the metrics
 import shop.inventory.tables
@@ -78,6 +79,7 @@ def test_every_table_has_its_owner() -> None:
             shop.inventory.tables.metadata,
             shop.search.tables.metadata,
             reservations.tables.metadata,
+            reservations.waiting_room.tables.metadata,
             payments.tables.metadata,
             security.tables.metadata,
             users.tables.metadata,

@@ -1,0 +1,1 @@
+"""The waiting room of a match: when more buyers come than the site can serve, they are let in one after the other."""

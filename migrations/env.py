@@ -18,9 +18,9 @@ METADATA = [
     shop.inventory.tables.metadata,
     shop.search.tables.metadata,
     reservations.tables.metadata,
+    reservations.waiting_room.tables.metadata,
     security.tables.metadata,
     users.tables.metadata,
-    reservations.waiting_room.tables.metadata,
 ]
 SCHEMAS = [metadata.schema for metadata in METADATA]
 # A migration that cannot have a table's lock soon gives up, rather than let everybody wait behind it.

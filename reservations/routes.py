@@ -39,10 +39,10 @@ from reservations.schemas import (
 )
 from reservations.tickets.routes import gate
 from reservations.tickets.routes import routes as tickets
-from reservations.wiring import Wiring
 from reservations.waiting_room.domain import WaitingRoomClosed
 from reservations.waiting_room.routes import waiting_rooms
 from reservations.waiting_room.schemas import BuyerHeaders
+from reservations.wiring import Wiring
 from shared import tracing
 from shared.errors import (
     BrokerUnavailable,
@@ -64,8 +64,8 @@ from shop.inventory.domain import (
     NotHeld,
     Pool,
     SoldOut,
-    TemporarilyUnavailable,
     State,
+    TemporarilyUnavailable,
 )
 
 __all__ = ["cards", "gate", "internal", "routes", "tickets", "waiting_rooms"]
@@ -78,8 +78,8 @@ HOLDING = (
     SoldOut,
     TemporarilyUnavailable,
     PurchaseLimit,
-    IdempotencyKeyReused,
     WaitingRoomClosed,
+    IdempotencyKeyReused,
     NotFound,
     BrokerUnavailable,
     DependencyUnavailable,
@@ -96,9 +96,9 @@ def create_reservation(
     The answer's status is `submitted` until the federation's log has decided; with `?wait=` the answer comes with
     the verdict: `held` (pay before `expiresAt`) or `lost` (another site was first). A guest's `accessToken` opens the
     reservation later.
-    """
 
     A match that has a waiting room needs an admitted place as `X-Waiting-Place`; a hold uses it up, a refusal does not.
+    """
     wiring.broker.require()
     key = headers.idempotency_key
     scope = f"hold {key}" if key else ""

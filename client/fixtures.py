@@ -41,7 +41,8 @@ def stage(match: Json) -> str:
     """The stage, with the group where there is one."""
     if match["group"] in GROUPS:
         return _("Group %(group)s", group=match["group"])
-    return _(match["stage"]) if match["stage"] in STAGES else str(match["stage"])
+    name = str(match["stage"])
+    return _(name) if name in STAGES else name
 
 
 def place(match: Json) -> str:

@@ -117,11 +117,16 @@ class PagesApp(HttpApp):
             self._ask_gate(page, visit)
             self._let_in(page, visit)
             if page.method == "POST":
-                visit.form = read_form(self._bodies.read(), request.environ.get("CONTENT_TYPE", ""))
-                check_csrf(visit.form, visit.jar.sent.get(FORM_COOKIE), request.headers.get("Sec-Fetch-Site"))
+                self._read_form(visit)
             return self._finish(visit, page.handler(visit, **path))
 
         return serve
+
+    def _read_form(self, visit: Visit) -> None:
+        """The form, once it is known to come from a page of ours."""
+        form = read_form(self._bodies.read(), request.environ.get("CONTENT_TYPE", ""))
+        check_csrf(form, visit.jar.sent.get(FORM_COOKIE), request.headers.get("Sec-Fetch-Site"))
+        visit.form = form
 
     def _visit(self) -> Visit:
         environ = request.environ
@@ -208,6 +213,12 @@ class PagesApp(HttpApp):
 
     def _challenge(self, visit: Visit) -> Response:
         """The page on which the browser works a little; then the same request goes on, with a pass."""
+        if request.method == "POST" and not visit.form.values:
+            # The gate stands before the form. What goes into a page of ours must come from one, here as elsewhere.
+            try:
+                self._read_form(visit)
+            except MatchdayError as error:
+                return self._told(visit, error)
         try:
             challenge = api.challenge(visit.calls)
         except Refused as refused:

@@ -195,7 +195,9 @@ class RedisGate:
     def _ask(self, question: Question, standing: Standing, seen: Look, now: float) -> tuple[Ask, list[Measure]]:
         rate_class = question.rate_class
         known = self._measures[rate_class]
-        verdict, trusted = self._listed(standing, seen, now)
+        # Where nobody can be asked to solve anything, only bans count: not even at the place where challenges are got.
+        excused = standing.excused or known.guest is None
+        verdict, trusted = self._listed(standing, excused, seen, now)
         measures: list[Measure] = []
         buckets: list[Bucket] = []
 
@@ -217,8 +219,7 @@ class RedisGate:
         ask = Ask(
             _marks(rate_class, standing, trusted),
             buckets,
-            # Where nobody can be asked to solve anything, only bans count.
-            excused=standing.excused or known.guest is None,
+            excused=excused,
             once=f"security:solved:{solved.id}" if solved else "",
             once_ms=self.challenges.seconds * 1000,
             always=rate_class not in ("read", "internal") or solved is not None,
@@ -227,7 +228,7 @@ class RedisGate:
         )
         return ask, measures
 
-    def _listed(self, standing: Standing, seen: Look, now: float) -> tuple[Code, bool]:
+    def _listed(self, standing: Standing, excused: bool, seen: Look, now: float) -> tuple[Code, bool]:
         """What is known before Redis is asked; and whether the address is on the allow list."""
         lists = self._watch.lists
         entry = lists.of_address(standing.address, now)
@@ -240,7 +241,7 @@ class RedisGate:
             return Code.LISTED, False
         if seen.scanner:
             return Code.SCANNER, False
-        if any(each is not None and each.kind is Kind.CHALLENGE for each in (entry, own)) and not standing.excused:
+        if any(each is not None and each.kind is Kind.CHALLENGE for each in (entry, own)) and not excused:
             return Code.LISTED_SUSPECT, False
         return Code.ALLOWED, False
 

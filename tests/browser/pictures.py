@@ -3,16 +3,17 @@
 No test by its name, so that a plain run leaves it out; it is run as one, for it needs the same site.
 """
 
-from collections.abc import Callable
-
-from playwright.sync_api import Browser, expect
-
 from matchday.paths import VAR
-from tests.browser import shopping
 from tests.browser.chromium import DESKTOP, PHONE, Visitor
-from tests.sites import RunningSite
+from tests.browser.tour import Visits, tour
 
 FOLDER = VAR / "screenshots"
+LOOKS = {
+    "arabic": {"locale": "ar"},
+    "dark": {"color_scheme": "dark"},
+    "french": {"locale": "fr"},
+    "spanish": {"locale": "es"},
+}
 
 
 def photograph(visitor: Visitor, name: str) -> None:
@@ -24,44 +25,11 @@ def photograph(visitor: Visitor, name: str) -> None:
     visitor.page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
 
 
-def test_pictures_of_every_page(browser: Browser, site: RunningSite, visit: Callable[..., Visitor]) -> None:
-    guest, member = visit(), visit()
-    page = guest.page
-    for name, path in (
-        ("matches", "/matches"), ("search", "/matches?q=Argentina"), ("nothing-found", "/matches?q=zzzz"),
-        ("match", "/matches/3"), ("sign-in", "/sign-in"), ("sign-up", "/sign-up"), ("open", "/reservations/open"),
-        ("no-tickets", "/tickets"), ("verify-email", "/verify-email?token=abc"), ("not-found", "/nothing"),
-        ("forgot-password", "/forgot-password"), ("reset-password", "/reset-password?token=abc"),
-    ):  # fmt: skip
-        page.goto(path)
-        photograph(guest, name)
-    shopping.hold(page, 3, shopping.new_email())
-    page.locator(".countdown:not([hidden])").wait_for()
-    photograph(guest, "held")
-    page.get_by_role("link", name="Pay").click()
-    shopping.fill_card(page, shopping.DECLINED)
-    photograph(guest, "pay")
-    page.get_by_role("button", name="Pay").click()
-    expect(page.get_by_text("The payment did not go through").first).to_be_visible()
-    photograph(guest, "pay-declined")
-    shopping.fill_card(page, shopping.GOOD)
-    page.get_by_role("button", name="Pay").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your tickets")
-    photograph(guest, "reserved")
-    page.goto("/tickets")
-    photograph(guest, "tickets")
-    shopping.sign_up(member.page, shopping.new_email())
-    photograph(member, "signed-up")
-    member.page.goto("/account")
-    photograph(member, "account")
-    member.page.goto("/account/delete")
-    photograph(member, "delete-account")
-    for name, options in (
-        ("arabic", {"locale": "ar"}),
-        ("dark", {"color_scheme": "dark"}),
-        ("french", {"locale": "fr"}),
-    ):
-        other = visit(**options)
-        for path in ("/matches", "/matches/3", "/sign-in"):
-            other.page.goto(path)
-            photograph(other, f"{name}{path.replace('/', '-')}")
+def test_a_picture_of_every_page(visit: Visits) -> None:
+    for name, visitor in tour(visit):
+        photograph(visitor, name)
+    for look, options in LOOKS.items():
+        visitor = visit(**options)
+        for path in ("/matches", "/matches/9", "/sign-up"):
+            visitor.page.goto(path)
+            photograph(visitor, look + path.replace("/", "-"))

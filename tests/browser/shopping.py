@@ -36,6 +36,20 @@ def fill_card(page: Page, card: str) -> None:
     page.get_by_label("Security code").fill("123")
 
 
+def wait_for_tickets(page: Page) -> None:
+    """The payment is heard of, the tickets are issued, and their codes are drawn."""
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your tickets")
+    wait_for_codes(page)
+
+
+def wait_for_codes(page: Page) -> None:
+    codes = page.get_by_role("img", name="QR code")
+    expect(codes.first).to_be_visible()
+    for code in codes.all():
+        expect(code).to_have_js_property("complete", True)
+        assert code.evaluate("image => image.naturalWidth") > 100
+
+
 def sign_up(page: Page, email: str, password: str = "correct horse battery") -> None:
     page.goto("/sign-up")
     page.get_by_label("E-mail address").fill(email)

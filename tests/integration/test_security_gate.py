@@ -41,6 +41,11 @@ def hold() -> None:
     """Hold."""
 
 
+@routes.get("/api/challenge", limit="challenge", answer=Answer("A challenge"))
+def get_challenge() -> None:
+    """Get a challenge."""
+
+
 @routes.post("/api/signin", limit="sign_in", answer=Answer("Things"), raises=[Unauthenticated])
 def sign_in() -> None:
     """Try a password."""
@@ -294,6 +299,13 @@ def test_an_allowed_network_is_not_limited_and_a_blocked_account_finds_no_way(se
     solution = served.solve("2001:db8::/64")
     shown = {"X-Challenge-Solution": solution}
     assert served.codes(2, "GET", "/api/things", address="2001:db8::1", **shown) == ["200", "challenge_required"]
+
+
+def test_who_is_on_the_list_to_be_challenged_can_get_a_challenge(serve: Make, redis_url: str) -> None:
+    write_lists(redis_url, Entry("e-1", Kind.CHALLENGE, "192.0.2.0/24", None, None))
+    served = serve()
+    assert served.codes(1, "GET", "/api/things") == ["challenge_required"]
+    assert served.codes(1, "GET", "/api/challenge") == ["200"]
 
 
 def test_refusals_are_explained_in_the_audit_log_and_so_is_what_changes_something(serve: Make, redis_url: str) -> None:

@@ -6,6 +6,7 @@ browser says of itself, the trace, and the pass that a solved challenge has earn
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from uuid import uuid4
 
@@ -72,7 +73,11 @@ class Lines:
         }
         self._seconds = settings.service_seconds_max
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=64)
-        self._client = httpx.Client(trust_env=False, limits=limits, transport=transport, follow_redirects=False)
+        # All visitors share the connections: no cookie that one of them is given may go along with what another asks.
+        keeps_none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx.Client(
+            trust_env=False, limits=limits, transport=transport, follow_redirects=False, cookies=keeps_none
+        )
 
     def timeout(self, waits: float) -> httpx.Timeout:
         return httpx.Timeout(self._seconds + waits, connect=CONNECT_SECONDS_MAX)
@@ -127,18 +132,19 @@ class Calls:
         key: str | None = None,
         waits: float = 0,
         solution: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Given:
         """One request. Raises `Refused`.
 
         `token` is sent in place of the account's access token, `anonymous` sends none. `key` is an Idempotency-Key.
-        `waits` are the seconds that the service was asked to wait before it answers.
+        `waits` are the seconds that the service was asked to wait before it answers; `headers` go with this one only.
         """
-        headers = self.headers(None if anonymous else token or self.token)
-        headers |= {"Idempotency-Key": key} if key else {}
-        headers |= {SOLUTION_HEADER: solution} if solution else {}
+        sent = self.headers(None if anonymous else token or self.token) | dict(headers or {})
+        sent |= {"Idempotency-Key": key} if key else {}
+        sent |= {SOLUTION_HEADER: solution} if solution else {}
         options = {} if body is None else {"json": body}
         try:
-            answer = self._lines.request(method, service, path, waits, headers=headers, params=query or {}, **options)
+            answer = self._lines.request(method, service, path, waits, headers=sent, params=query or {}, **options)
         except httpx.HTTPError as error:
             log.warning("service_out_of_reach", service=service, path=path, error=repr(error))
             raise Refused("dependency_unavailable", 503, {"service": service}, 2) from error

@@ -162,8 +162,8 @@ class Payment:
     expires_at: datetime
     created_at: datetime
     confirms: int
-    declines: int
-    payer: str | None
+    declines: int = 0
+    payer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

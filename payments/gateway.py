@@ -4,7 +4,10 @@ Every request that makes something or moves money has an idempotency key of ours
 Stripe did when no answer came is never guessed: the caller asks again.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import stripe
@@ -36,6 +39,36 @@ CONNECT_SECONDS_MAX = 3.0
 # Cards and wallets that are cards decide at once; methods that take days do not fit a hold of minutes.
 METHODS = ["card"]
 T = TypeVar("T")
+# When whoever waits for the present work stops waiting, on the monotonic clock.
+_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+
+
+class BoundedClient(stripe.RequestsClient):
+    """Waits for one answer no longer than is left of the work that it is for."""
+
+    def __init__(self, connect_seconds: float, read_seconds: float) -> None:
+        self._longest = (connect_seconds, read_seconds)
+        super().__init__(timeout=self._longest)
+
+    @property
+    def _timeout(self) -> Any:
+        left = _left()
+        return self._longest if left is None else tuple(min(seconds, left) for seconds in self._longest)
+
+    @_timeout.setter
+    def _timeout(self, _: Any) -> None:
+        """The library sets what it was given; it is asked for at each request instead."""
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
+        left = _left()
+        if left is not None and left <= 0:
+            raise stripe.APIConnectionError("no time is left", should_retry=False)  # type: ignore[no-untyped-call]
+        return super().request(method, url, headers, post_data, **more)
+
+
+def _left() -> float | None:
+    ends_at = _ends_at.get()
+    return None if ends_at is None else ends_at - time.monotonic()
 
 
 class Gateway:
@@ -47,8 +80,18 @@ class Gateway:
             settings.stripe_secret_key.get_secret_value(),
             base_addresses={"api": settings.stripe_api_base},
             max_network_retries=settings.stripe_retries,
-            http_client=http or stripe.RequestsClient(timeout=(CONNECT_SECONDS_MAX, settings.stripe_seconds_max)),
+            http_client=http or BoundedClient(CONNECT_SECONDS_MAX, settings.stripe_seconds_max),
         )
+        self._card_seconds_max = settings.stripe_card_seconds_max
+
+    @contextmanager
+    def card_time(self) -> Iterator[None]:
+        """All that is asked inside ends in time for who waits for a card to be charged; then: `StripeUnavailable`."""
+        token = _ends_at.set(time.monotonic() + self._card_seconds_max)
+        try:
+            yield
+        finally:
+            _ends_at.reset(token)
 
     @property
     def _v1(self) -> Any:

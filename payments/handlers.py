@@ -172,9 +172,10 @@ def charge_card(site: Site, told: Held, card: Card) -> Payment:
     payment = _begin(site, held)
     if payment.status is Status.SUCCEEDED:
         return payment
-    if payment.intent_id is None:
-        payment = _with_intent(site, payment)
-    return _confirm(site, payment, card)
+    with site.gateway.card_time():
+        if payment.intent_id is None:
+            payment = _with_intent(site, payment)
+        return _confirm(site, payment, card)
 
 
 def _confirm(site: Site, payment: Payment, card: Card) -> Payment:

@@ -28,6 +28,12 @@ class StripeSettings(Settings):
         description="Secret key; a restricted one needs PaymentIntents and Refunds (write), Charges (read)."
     )
     stripe_seconds_max: float = Field(10, gt=0, le=80, description="Longest wait for an answer of Stripe.")
+    stripe_card_seconds_max: float = Field(
+        30,
+        gt=0,
+        le=30,
+        description="Longest that charging a card in one call waits for Stripe, all its answers together.",
+    )
     stripe_retries: int = Field(1, ge=0, le=5, description="Times that a request is repeated at once.")
 
 

@@ -50,7 +50,8 @@ class MailDue(StrEnum):
     """What a buyer is to be written about a reservation."""
 
     TICKETS = "tickets"
-    REFUND = "refund"
+    REFUND = "refund"  # paid, and there were no tickets (any more)
+    GIVEN_BACK = "given_back"  # what was paid for tickets that the buyer had has gone back
 
 
 class Outcome(StrEnum):

@@ -212,6 +212,8 @@ def _hear_refund(site: Site, reservation_id: str, payment_id: str, message_id: s
         new = inbox_of.claim(connection, inbox, message_id, PAYMENTS)
         if new and charge.outcome is not Outcome.REFUSED and back is not (charge.reason == REFUNDED):
             store.settle_charge(connection, replace(charge, reason=REFUNDED if back else None))
+            # When a refund has failed after all, the buyer is sent the tickets that count again.
+            store.set_mail_due(connection, reservation_id, MailDue.GIVEN_BACK if back else MailDue.TICKETS)
             _void(connection, reservation_id) if back else _revive(connection, standing)
         states = [ticket.state for ticket in tickets.of_reservation(connection, reservation_id)]
         return states.count(TicketState.VOID)

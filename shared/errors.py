@@ -217,6 +217,13 @@ class NotReady(MatchdayError):
     retry_after_seconds = 1
 
 
+class TooManyStreamsOfAddress(RateLimited):
+    """As many streams are open as one address may have."""
+
+    code = "too_many_streams_of_address"
+    retry_after_seconds = 5
+
+
 class TooManyStreams(MatchdayError):
     """As many streams are open as this process serves."""
 

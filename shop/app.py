@@ -23,6 +23,7 @@ def create_app(settings: ShopSettings) -> HttpApp:
         snapshots,
         partial(encode_availability, currency=settings.currency),
         viewers_max=settings.sse_viewers_max,
+        address_viewers_max=max(1, round(settings.sse_address_viewers_max * settings.failure_scale())),
         pause_seconds=settings.sse_pause_seconds,
         heartbeat_seconds=settings.sse_heartbeat_seconds,
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import orjson
 from flask import Response
 
+from security.engine.addresses import address_of
 from shared import tracing
 from shared.database import Database
-from shared.errors import DependencyUnavailable, NotFound, Overloaded, TooManyStreams
+from shared.errors import DependencyUnavailable, NotFound, Overloaded, TooManyStreams, TooManyStreamsOfAddress
 from shared.http import ETAG, Answer, PathNumber, Routes
 from shared.http.conditional import conditional_json
 from shop import handlers
@@ -135,9 +136,9 @@ def get_availability(wiring: Wiring, match_number: PathNumber) -> Response:
 @matches.get(
     "/api/availability/stream",
     answer=Answer("Server-sent events", media_type=EVENT_STREAM),
-    raises=[NotFound, TooManyStreams, DependencyUnavailable],
+    raises=[NotFound, TooManyStreams, TooManyStreamsOfAddress, DependencyUnavailable],
 )
-def follow_availability(wiring: Wiring, query: StreamQuery, headers: StreamHeaders) -> Response:
+def follow_availability(wiring: Wiring, address: str, query: StreamQuery, headers: StreamHeaders) -> Response:
     """The same numbers, live, as server-sent events.
 
     First one event `availability` for each match, then one whenever numbers change, with the categories that have
@@ -147,7 +148,7 @@ def follow_availability(wiring: Wiring, query: StreamQuery, headers: StreamHeade
     """
     if query.match_number is not None:
         wiring.match(query.match_number)
-    pieces = wiring.stream.open(query.match_number, headers.last_event_id)
+    pieces = wiring.stream.open(query.match_number, headers.last_event_id, address_of(address).key)
     # Proxies must hand each event on at once.
     return Response(pieces, 200, [("X-Accel-Buffering", "no")], content_type=f"{EVENT_STREAM}; charset=utf-8")
 

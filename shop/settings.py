@@ -14,6 +14,13 @@ class ShopSettings(InventorySettings, GateSettings):
         0.2, gt=0, le=0.5, description="Readers within this time share one look at the database."
     )
     sse_viewers_max: int = Field(2000, ge=1, le=10_000, description="Streams of availability open at once.")
+    sse_address_viewers_max: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Streams open at once from one address (IPv6: a network of 64 bits), in one process; a thousand"
+        " times as many in development.",
+    )
     sse_pause_seconds: float = Field(
         0.25, gt=0, le=5, description="Least time between two sendings to all viewers of the stream."
     )

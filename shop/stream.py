@@ -9,14 +9,14 @@ import dataclasses
 import random
 import secrets
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 
 import structlog
 
 from shared import metrics
-from shared.errors import DependencyUnavailable, TooManyStreams
+from shared.errors import DependencyUnavailable, TooManyStreams, TooManyStreamsOfAddress
 from shop.domain import LogPosition, Match, ShownPool
 from shop.snapshot import WAIT_SECONDS_MAX, Content, Snapshots
 
@@ -48,6 +48,7 @@ class Viewer:
 
     match_number: int | None
     known: int | None
+    address: str = ""
     bell: "SimpleQueue[None]" = dataclasses.field(default_factory=SimpleQueue)
 
     def ring(self) -> None:
@@ -65,12 +66,15 @@ class Stream:
         encode: Encode,
         *,
         viewers_max: int,
+        address_viewers_max: int,
         pause_seconds: float,
         heartbeat_seconds: float,
     ) -> None:
         self._snapshots = snapshots
         self._encode = encode
         self._viewers_max = viewers_max
+        self._address_viewers_max = address_viewers_max
+        self._of_address: Counter[str] = Counter()
         self._pause_seconds = pause_seconds
         self._heartbeat_seconds = heartbeat_seconds
         self._epoch = secrets.token_hex(4)  # numbers of another process mean nothing here
@@ -106,16 +110,22 @@ class Stream:
         """How many streams are open."""
         return len(self._viewers)
 
-    def open(self, match_number: int | None, last_event_id: str | None) -> Iterator[bytes]:
-        """The pieces of one viewer's stream. Raises `TooManyStreams`, `DependencyUnavailable`."""
+    def open(self, match_number: int | None, last_event_id: str | None, address: str) -> Iterator[bytes]:
+        """The pieces of one viewer's stream; `address` is where he comes from, as the gate counts it.
+
+        Raises `TooManyStreams`, `TooManyStreamsOfAddress`, `DependencyUnavailable`.
+        """
         content = self._snapshots.get()
-        viewer = Viewer(match_number, self._known(last_event_id))
+        viewer = Viewer(match_number, self._known(last_event_id), address)
         with self._lock:
+            if self._of_address.get(address, 0) >= self._address_viewers_max:
+                raise TooManyStreamsOfAddress(f"at most {self._address_viewers_max} streams are open from one address")
             if len(self._viewers) >= self._viewers_max or self._stopping.is_set():
                 raise TooManyStreams(f"at most {self._viewers_max} streams are open at once")
             if not self._viewers or self._content is None:
                 self._take(content)
             self._viewers.add(viewer)
+            self._of_address[address] += 1
             metrics.STREAM_VIEWERS.set(len(self._viewers))
         self._has_viewers.set()
         return _Pieces(self._watch(viewer), lambda: self._leave(viewer))
@@ -133,7 +143,9 @@ class Stream:
 
     def _leave(self, viewer: Viewer) -> None:
         with self._lock:
-            self._viewers.discard(viewer)
+            if viewer in self._viewers:
+                self._viewers.remove(viewer)
+                self._of_address -= Counter({viewer.address: 1})  # keeps none that is zero
             metrics.STREAM_VIEWERS.set(len(self._viewers))
             if not self._viewers and not self._stopping.is_set():
                 self._has_viewers.clear()

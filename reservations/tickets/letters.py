@@ -34,6 +34,15 @@ you paid ({quantity} x {price} {currency}) goes back to you by itself, in full.
 
 Reservation {reservation}
 """
+GIVEN_BACK = """\
+Hello,
+
+what you paid for match {match}, category {category}, has been given back to you in
+full ({quantity} x {price} {currency}), to the card that you paid with. The tickets
+open no gate any more, unless somebody has gone in with one of them.
+
+Reservation {reservation}
+"""
 
 
 def tickets_letter(reservation: Reservation, sheets: Sequence[Sheet], site: str) -> Mail:
@@ -61,6 +70,12 @@ def refund_letter(reservation: Reservation) -> Mail:
     """That the money goes back."""
     text = REFUND.format(**_facts(reservation))
     return Mail("refund", reservation.email, f"Your money goes back: match {reservation.pool.match_number}", text)
+
+
+def given_back_letter(reservation: Reservation) -> Mail:
+    """That the money of tickets has gone back, and they are void."""
+    subject = f"Your money was given back: match {reservation.pool.match_number}"
+    return Mail("given_back", reservation.email, subject, GIVEN_BACK.format(**_facts(reservation)))
 
 
 def _facts(reservation: Reservation) -> dict[str, object]:

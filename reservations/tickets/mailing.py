@@ -10,7 +10,7 @@ from reservations.handlers import Site
 from reservations.tables import mails
 from reservations.tickets.codes import TicketCodes
 from reservations.tickets.handlers import sheets
-from reservations.tickets.letters import refund_letter, tickets_letter
+from reservations.tickets.letters import given_back_letter, refund_letter, tickets_letter
 from shared import mail
 from shared.mail import Mail
 
@@ -39,4 +39,5 @@ def _write_one(site: Site, codes: TicketCodes, sender: str) -> bool:
 
 def _without(reservation: Reservation, due: MailDue) -> Mail | None:
     """Tickets that are not valid any more need no letter of theirs: another one is due."""
-    return refund_letter(reservation) if due is MailDue.REFUND else None
+    letters = {MailDue.REFUND: refund_letter, MailDue.GIVEN_BACK: given_back_letter}
+    return letters[due](reservation) if due in letters else None

@@ -1,5 +1,6 @@
 """Cards on the server, for the partners' reference route: charged once, and neither stored nor logged."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 
 from matchday.servers import Postgres
+from payments import reservations
+from payments.settings import StripeSettings
+from reservations.cashier import CHARGE_SECONDS_MAX
 from tests.eventually import eventually
 from tests.logs import logging_to
 from tests.resources import Databases
@@ -110,6 +114,33 @@ def test_a_card_that_was_charged_while_the_answer_was_lost_is_not_charged_again(
     assert till.charge_card(held).status_code == 201
     till.settle()
     assert _charged(till, held) == 25_000
+
+
+def test_the_waits_end_from_the_inside_out() -> None:
+    field = StripeSettings.model_fields["stripe_card_seconds_max"]
+    (bound,) = [each.le for each in field.metadata if hasattr(each, "le")]
+    asked = 2 * reservations.ASK_SECONDS_MAX  # to connect, and for the answer
+    assert bound + asked < CHARGE_SECONDS_MAX
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_stripe_that_is_slow_all_the_time_is_waited_for_only_so_long_and_nothing_is_charged_in_vain(
+    database_url: str, tmp_path: Path, when: str
+) -> None:
+    seconds = {"STRIPE_SECONDS_MAX": "20", "STRIPE_CARD_SECONDS_MAX": "2"}
+    with open_till(database_url, tmp_path / "slow", **seconds) as till:
+        held = till.twin.hold()
+        till.stripe.fault(path="/v1/payment_intents/.*/confirm", when=when, hang_seconds=25)
+        till.stripe.fault(method="GET", path="/v1/payment_intents/", hang_seconds=25)
+        begun = time.monotonic()
+        answer = till.charge_card(held)
+        assert time.monotonic() - begun < 15, "two answers of twenty seconds were not waited for"
+        assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+        till.stripe.no_faults()
+        till.settle()
+        assert _charged(till, held) == (25_000 if when == "after" else 0)
+        (payment,) = till.payments_of(held)
+        assert payment["outcome"] == ("reserved" if when == "after" else None)
 
 
 @pytest.mark.parametrize("saved", [True, False])

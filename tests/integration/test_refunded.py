@@ -191,11 +191,35 @@ def test_money_that_is_paid_after_a_refund_goes_back(service: Service) -> None:
     assert pay(service, made, "p2") == ("refused", "already_paid")
 
 
-def test_a_refund_before_the_tickets_are_mailed_mails_none(service: Service, work: Callable[[], None]) -> None:
+def letters(service: Service) -> list[str]:
+    """Which letters were written, in order."""
+    return [str(mail["kind"]) for mail in service.facts()["mails"]]
+
+
+def test_a_refund_before_the_tickets_are_mailed_mails_none_and_tells_of_itself(
+    service: Service, work: Callable[[], None]
+) -> None:
     made = paid(service)
     tell(service, made)
     work()
-    assert service.facts()["mails"] == []
+    assert letters(service) == ["given_back"]
+
+
+def test_who_has_his_money_back_is_written_once(service: Service, work: Callable[[], None]) -> None:
+    made = paid(service)
+    work()
+    for _ in range(3):
+        tell(service, made, BACK, "one")
+        work()
+    assert letters(service) == ["tickets", "given_back"]
+
+
+def test_a_refund_that_has_failed_before_its_letter_is_not_told_of(service: Service, work: Callable[[], None]) -> None:
+    made = paid(service)
+    tell(service, made, BACK, "one")
+    tell(service, made, FAILED, "two")
+    work()
+    assert letters(service) == ["tickets"]
 
 
 def test_a_refund_that_fails_after_all_lets_the_same_tickets_count_again(service: Service) -> None:

@@ -297,6 +297,32 @@ def test_the_stream_follows_the_log(client: FlaskClient, log: Log) -> None:
     response.close()
 
 
+def test_one_address_does_not_take_all_streams(settings: ShopSettings, log: Log) -> None:
+    log.begin()
+    strict = settings.model_copy(update={"rate_scale": 1.0, "sse_address_viewers_max": 2})
+    app = create_app(strict)
+    client = app.test_client()
+
+    def follow(address: str) -> Any:
+        return client.get("/api/availability/stream", environ_overrides={"REMOTE_ADDR": address})
+
+    try:
+        open_ones = [follow(f"2001:db8::{number}") for number in (1, 2)]
+        refused = follow("2001:db8::3")
+        assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_streams_of_address")
+        assert refused.headers["Retry-After"]
+        open_ones.append(follow("2001:db8:0:1::1"))
+        assert open_ones[-1].status_code == 200, "another network has its own"
+        open_ones[0].close()
+        open_ones.append(follow("2001:db8::3"))
+        assert open_ones[-1].status_code == 200
+        for each in open_ones:
+            each.close()
+    finally:
+        app.stop()
+        app.end()
+
+
 def _hand_in(app: HttpApp, settings: ShopSettings, message: Any, **headers: str) -> Any:
     token = settings.service_token.get_secret_value()
     body = message if isinstance(message, bytes) else json.dumps(message).encode()

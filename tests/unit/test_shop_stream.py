@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import DependencyUnavailable, TooManyStreams
+from shared.errors import DependencyUnavailable, TooManyStreams, TooManyStreamsOfAddress
 from shop import snapshot
 from shop import stream as stream_module
 from shop.domain import Availability, LogPosition, Match, Shelf, ShownPool
@@ -18,11 +18,13 @@ from shop.schemas import AvailabilityAnswer, encode_availability
 from shop.snapshot import Snapshots
 from shop.stream import CHANGES_MAX, HEARTBEAT, UNAVAILABLE, Stream
 
+HERE = "192.0.2.1"
+
 
 class Shop:
     """A shelf of matches 1 to 3 with two categories; every look sees it as it is."""
 
-    def __init__(self, viewers_max: int = 10, heartbeat_seconds: float = 30.0) -> None:
+    def __init__(self, viewers_max: int = 10, heartbeat_seconds: float = 30.0, address_viewers_max: int = 10) -> None:
         self.pending = {(match, category): 20 for match in (1, 2, 3) for category in (1, 2)}
         self.offset = 0
         self.down = False
@@ -31,6 +33,7 @@ class Shop:
             snapshots,
             partial(encode_availability, currency="USD"),
             viewers_max=viewers_max,
+            address_viewers_max=address_viewers_max,
             pause_seconds=0.001,
             heartbeat_seconds=heartbeat_seconds,
         )
@@ -86,7 +89,7 @@ def shop() -> Shop:
 
 
 def _open(shop: Shop, match: int | None = None, last: str | None = None) -> Iterator[bytes]:
-    viewer = shop.stream.open(match, last)
+    viewer = shop.stream.open(match, last, HERE)
     assert next(viewer).startswith(b"retry: ")
     return viewer
 
@@ -179,21 +182,21 @@ def test_an_outage_is_told_and_its_end_brings_everything(shop: Shop, monkeypatch
 def test_nobody_can_begin_to_watch_in_an_outage(shop: Shop) -> None:
     shop.down = True
     with pytest.raises(DependencyUnavailable):
-        shop.stream.open(None, None)
+        shop.stream.open(None, None, HERE)
 
 
 def test_the_number_of_viewers_is_bounded() -> None:
     shop = Shop(viewers_max=2)
     viewers = [_open(shop), _open(shop)]
     with pytest.raises(TooManyStreams):
-        shop.stream.open(None, None)
+        shop.stream.open(None, None, HERE)
     viewers.pop().close()  # type: ignore[attr-defined]
     assert shop.stream.viewers == 1
     _open(shop)
 
 
 def test_a_viewer_that_never_began_to_read_leaves_too(shop: Shop) -> None:
-    shop.stream.open(None, None).close()  # type: ignore[attr-defined]
+    shop.stream.open(None, None, HERE).close()  # type: ignore[attr-defined]
     assert shop.stream.viewers == 0
 
 
@@ -204,7 +207,7 @@ def test_stopping_ends_all_streams(shop: Shop) -> None:
     assert list(viewer) == []
     assert shop.stream.viewers == 0
     with pytest.raises(TooManyStreams):
-        shop.stream.open(None, None)
+        shop.stream.open(None, None, HERE)
 
 
 def test_an_event_is_written_once_for_all_viewers(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,3 +235,20 @@ def test_the_thread_finds_changes_by_itself(shop: Shop) -> None:
     shop.pending[3, 1] = 7
     assert _numbers(_events(next(viewer))) == [(3, [(1, 7)])]
     shop.stream.stop()
+
+
+def test_one_address_has_only_so_many_streams_and_gets_them_back_when_they_end() -> None:
+    shop = Shop(address_viewers_max=2)
+    first, second = (shop.stream.open(None, None, HERE) for _ in range(2))
+    with pytest.raises(TooManyStreamsOfAddress) as refused:
+        shop.stream.open(None, None, HERE)
+    assert (refused.value.status, refused.value.code) == (429, "too_many_streams_of_address")
+    shop.stream.open(None, None, "192.0.2.2")
+    for _ in range(2):
+        first.close()  # type: ignore[attr-defined]
+    third = shop.stream.open(None, None, HERE)
+    with pytest.raises(TooManyStreamsOfAddress):
+        shop.stream.open(None, None, HERE)
+    for viewer in (second, third):
+        viewer.close()  # type: ignore[attr-defined]
+    assert shop.stream.viewers == 1

@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help up down status test explore stripe-contract check format bench install lock clean
+.PHONY: help up down status test screenshots explore stripe-contract check format bench install lock clean
 
 help:
 	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
@@ -12,6 +12,7 @@ help:
 	@echo "make down    stop it"
 	@echo "make status  show processes, health, restarts and lag"
 	@echo "make test    the whole suite on real PostgreSQL, Redis and Kafka; ARGS='-k name' for a part"
+	@echo "make screenshots  a picture of each page, at a phone's and a desk's width, into var/screenshots"
 	@echo "make explore the properties and contracts with other examples each time"
 	@echo "make stripe-contract  what payments sends to Stripe, against Stripe's own schema; needs Go"
 	@echo "make check   lint, format, types, import contracts"
@@ -27,7 +28,13 @@ status: install
 	@$(PYTHON) -m matchday status
 
 test: install
+	@sh deploy/browser.sh
 	@$(PYTHON) -m pytest tests $(ARGS)
+
+screenshots: install
+	@sh deploy/browser.sh
+	@$(PYTHON) -m pytest -q tests/browser/pictures.py $(ARGS)
+	@echo "the pictures are in var/screenshots"
 
 explore: install
 	@HYPOTHESIS_PROFILE=explore $(PYTHON) -m pytest tests/unit tests/contract $(ARGS)

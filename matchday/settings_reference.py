@@ -206,6 +206,7 @@ RUNNER = (
 TESTS = (
     ByHand("INFRA", "`containers`", "servers from wheels", "The tests' servers come from a container engine."),
     ByHand("KEEP_TEST_FILES", "`1`", "deleted", "Data and logs of the tests' servers and sites stay in `var/tests`."),
+    ByHand("BROWSER_PATH", "name or path of a program", "the first found", "Chromium, for the tests of the pages."),
     ByHand("HYPOTHESIS_PROFILE", "`repeatable` or `explore`", "`repeatable`", "Same examples each run, or new ones."),
     ByHand("PURCHASE_RUNS", "whole number", "`200`", "How many purchases are made while processes are killed."),
     ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),

@@ -1,7 +1,7 @@
 """The cookies of pages. All are HttpOnly: no script of ours needs one.
 
 The session's are those of `users`, by their own names, so that services read them where a proxy leads to them; only the
-refresh token is kept for all of the site, since the pages renew sessions themselves (ADR 16).
+refresh token is kept for all of the site, since the pages renew sessions themselves (ADR 18).
 """
 
 import secrets

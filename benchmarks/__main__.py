@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import drain, holds, machine, purchases, reads, security
+from benchmarks import drain, holds, machine, purchases, reads, security, waiting_room
 from benchmarks.bed import Bed, started
 from benchmarks.report import Report
 from matchday.paths import CHECKOUT, VAR
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {
     "reads": reads.run,
     "purchases": purchases.run,
     "security": security.run,
+    "waiting_room": waiting_room.run,
 }
 RESULTS = CHECKOUT / "benchmarks" / "results"
 QUICK_RESULTS = VAR / "tests" / "results-of-quick-benchmarks"

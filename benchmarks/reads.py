@@ -55,6 +55,7 @@ class Case:
 EMPTY_CASE = Case("empty route", "/")
 WITHOUT_VIEWERS = (
     Case("all matches", "/api/matches"),
+    Case("a search with a typing error", "/api/matches?q=argetnina+lusail"),
     Case("availability of a match", AVAILABILITY),
     Case("availability, not changed (304)", AVAILABILITY, status=304, known=True),
     Case("availability, moving log", AVAILABILITY, moving=True),

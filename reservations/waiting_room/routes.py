@@ -43,7 +43,7 @@ def get_waiting_room(wiring: Wiring, match_number: PathNumber) -> RoomAnswer:
     access=roles("admin", services=True),
     raises=[NotFound, DependencyUnavailable],
 )
-def put_waiting_room(wiring: Wiring, caller: Caller, match_number: PathNumber, body: RoomWanted) -> RoomAnswer:
+def set_waiting_room(wiring: Wiring, caller: Caller, match_number: PathNumber, body: RoomWanted) -> RoomAnswer:
     """Open or close a match's waiting room, or let it open by itself in a rush.
 
     For accounts with the role admin, and with the service token. Counts in all processes within a second; who waits

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -10,6 +11,7 @@ from shared import mail
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail import Mail
+from shared.texts import Texts
 from users import store
 from users.domain import RESET_LASTS, VERIFY_LASTS, Account, MailToken, Purpose, email_key
 from users.settings import UsersWorkerSettings
@@ -17,6 +19,8 @@ from users.tables import mails
 from users.vault import hashed, new_token
 
 AN_HOUR = timedelta(hours=1)
+TRANSLATIONS = Texts(Path(__file__).parent / "translations")
+# Subject and text in English, which are also their names in the catalogues.
 TEXTS = {
     "verify": (
         "Confirm your e-mail address",
@@ -107,12 +111,13 @@ def _answer(
         account = owner or store.find_unverified(connection, email_key(email))
         if account is not None and _may_write(connection, office, kind, email, now):
             token = _token(connection, account, Purpose.RESET, now + RESET_LASTS)
-            _write(connection, office, kind, email, "reset-password", token, now)
+            _write(connection, office, kind, email, account.language, "reset-password", token, now)
     # Of what happens to an account that only claims an address, nobody needs to hear.
     elif (account_id is None or (owner is not None and owner.id == account_id)) and _may_write(
         connection, office, kind, email, now
     ):
-        _write(connection, office, kind, email, "forgot-password", None, now)
+        # Of an account that was deleted nobody knows the language any more.
+        _write(connection, office, kind, email, owner.language if owner else None, "forgot-password", None, now)
 
 
 def _answer_new(
@@ -126,10 +131,10 @@ def _answer_new(
     if not _may_write(connection, office, kind, account.email, now):
         return
     if owner is not None:
-        _write(connection, office, kind, owner.email, "forgot-password", None, now)
+        _write(connection, office, kind, owner.email, owner.language, "forgot-password", None, now)
     else:
         token = _token(connection, account, Purpose.VERIFY, now + VERIFY_LASTS)
-        _write(connection, office, kind, account.email, "verify-email", token, now)
+        _write(connection, office, kind, account.email, account.language, "verify-email", token, now)
 
 
 def _may_write(connection: Connection, office: Office, kind: str, email: str, now: datetime) -> bool:
@@ -145,9 +150,16 @@ def _token(connection: Connection, account: Account, purpose: Purpose, expires_a
 
 
 def _write(
-    connection: Connection, office: Office, kind: str, email: str, page: str, token: str | None, now: datetime
+    connection: Connection,
+    office: Office,
+    kind: str,
+    email: str,
+    language: str | None,
+    page: str,
+    token: str | None,
+    now: datetime,
 ) -> None:
-    subject, text = TEXTS[kind]
+    subject, text = (TRANSLATIONS.in_language(language, each) for each in TEXTS[kind])
     query = f"?{urlencode({'token': token})}" if token else ""
     filled = text.format(link=f"{office.settings.public_url}/{page}{query}", token=token)
     # In one spelling, so that mails to one person can be counted, and deleted.

@@ -912,3 +912,15 @@ def test_accounts_are_listed_page_by_page(users: Users) -> None:
     assert (sorted(seen), len(seen)) == (sorted(made), 7)
     found = boss.call("GET", f"/api/users/accounts?email={boss.email.upper()}").get_json()["items"]
     assert [user["id"] for user in found] == [boss.id]
+
+
+def test_mails_are_in_the_account_s_language(users: Users) -> None:
+    ada = users.sign_up("ada@example.org", language="fr-CA")
+    users.verify(ada)
+    assert users.mails("ada@example.org", "verify")[-1]["Subject"] == "Confirmez votre adresse e-mail"
+    ada.call("PATCH", "/api/users/me", json={"language": "ar"})
+    users.call("POST", "/api/users/password/forgotten", json={"email": "ada@example.org"})
+    users.deliver()
+    letter = users.mails("ada@example.org", "reset")[-1]
+    assert letter["Subject"] == "اختر كلمة مرور جديدة"
+    assert "/reset-password?token=" in letter.get_content()

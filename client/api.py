@@ -25,9 +25,10 @@ def match(calls: Calls, number: int) -> Json:
 # Reservations; `token` is a guest's, without one the account asks
 
 
-def hold(calls: Calls, wish: Json, key: str, wait: float) -> Json:
-    """Holds tickets and waits for the verdict."""
-    given: Json = calls.post("reservations", "/api/reservations", wish, query={"wait": wait}, key=key, waits=wait)
+def hold(calls: Calls, wish: Json, key: str, wait: float, place: str | None = None) -> Json:
+    """Holds tickets and waits for the verdict; `place` is the token of one's place in the match's waiting room."""
+    path, query, headers = "/api/reservations", {"wait": wait}, {"X-Waiting-Place": place} if place else {}
+    given: Json = calls.post("reservations", path, wish, query=query, key=key, waits=wait, headers=headers)
     return given
 
 

@@ -27,13 +27,19 @@ def _signed_in(visit: "Visit") -> bool:
     return visit.account is not None
 
 
+def _gate(visit: "Visit") -> bool:
+    return visit.may("gate", "admin")
+
+
 def _guests(visit: "Visit") -> bool:
     return visit.account is None
 
 
 PLACES = (
     Place("/matches", N_("Matches"), _everybody),
+    Place("/resale", N_("Resale"), _everybody),
     Place("/tickets", N_("My tickets"), _everybody),
+    Place("/gate", N_("Gate"), _gate),
     Place("/account", N_("Account"), _signed_in),
     Place("/sign-in", N_("Sign in"), _guests),
 )

@@ -16,5 +16,8 @@ NOTICES = {
     "session_ended": N_("The session has ended."),
     "account_deleted": N_("Your account is deleted. Tickets that you bought stay valid."),
     "cancelled": N_("The tickets have gone back. Nothing was charged."),
+    "listed": N_("Your ticket is on offer. It stays valid until somebody has paid for it."),
+    "repriced": N_("The price is changed."),
+    "unlisted": N_("The ticket is not on offer any more. It is yours as before."),
     "opened": N_("Here is your reservation."),
 }

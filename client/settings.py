@@ -31,6 +31,9 @@ class ClientSettings(GateSettings, IdentitySettings):
     cookies_secure: Literal["on", "off"] = Field(
         "on", description="`off` lets pages without TLS have the cookies; `up` does so."
     )
+    resale_price_cap_percent: int = Field(
+        110, ge=1, le=1000, description="Highest price of a listing, in percent of what the site sold the ticket for."
+    )
     service_seconds_max: float = Field(
         10, gt=0, le=60, description="Longest wait of a page for a service, beside what it asked the service to wait."
     )

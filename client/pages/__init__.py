@@ -1,5 +1,8 @@
 """The pages, part by part; `ALL` is what `app.py` serves."""
 
-from client.pages import account, holds, matches, signing, site, tickets
+from client.pages import account, gate, holds, matches, resale, signing, site, tickets, waiting
 
-ALL = (site.pages, matches.pages, holds.pages, tickets.pages, signing.pages, account.pages)
+ALL = (
+    site.pages, matches.pages, holds.pages, tickets.pages, signing.pages, account.pages, gate.pages, resale.pages,
+    waiting.pages,
+)  # fmt: skip

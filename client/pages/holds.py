@@ -12,6 +12,7 @@ from client.kernel.pages import Pages
 from client.kernel.problems import Trouble
 from client.kernel.visits import Visit
 from client.kernel.words import _
+from client.pages import waiting
 from client.pages.matches import draw_match, find_match
 from client.settings import STRIPE_JS
 
@@ -38,9 +39,12 @@ def hold(visit: Visit, number: int) -> Response:
     if not form.require("category", "quantity", *(["email"] if guest else [])):
         return draw_match(visit, find_match(visit, number), 422)
     wish |= {"email": form["email"]} if guest else {}
+    key, place = form["key"] or form["csrf"], waiting.place_of(visit.jar, number)
     try:
-        held = api.hold(visit.calls, wish, form["key"] or form["csrf"], visit.settings.verdict_wait_seconds)
+        held = api.hold(visit.calls, wish, key, visit.settings.verdict_wait_seconds, place)
     except Refused as refused:
+        if refused.code == "waiting_room":
+            return waiting.line_up(visit, number, key)
         if refused.code not in TOLD_IN_FORM:
             raise
         return _not_held(visit, number, refused)

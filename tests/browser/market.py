@@ -11,6 +11,20 @@ from tests.eventually import eventually
 from tests.sites import RunningSite
 
 PASSWORD = "correct horse battery"
+# A camera that shows nothing, and a detector that reads from it whatever the test has put there.
+CAMERA = """
+window.looks = 0;
+window.BarcodeDetector = class {
+  async detect() {
+    if (!window.shown) return [];
+    window.looks += 1;
+    return [{ rawValue: window.shown }];
+  }
+};
+const nothing = document.createElement("canvas");
+nothing.getContext("2d").fillRect(0, 0, 10, 10);
+Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => nothing.captureStream(5) } });
+"""
 Visits = Callable[..., Visitor]
 
 

@@ -91,6 +91,27 @@ def test_the_gate_admits_once_by_keyboard_and_without_scripts(visit: Visits, sit
     assert staff.complaints == []
 
 
+def test_the_camera_reads_a_code_once_while_it_sees_it(visit: Visits, site: RunningSite) -> None:
+    owner, staff = visit(), visit()
+    shopping.sign_up(owner.page, shopping.new_email(), market.PASSWORD)
+    market.buy(owner.page, 38, None)
+    market.employ(staff, site, "gate")
+    page = staff.page
+    page.add_init_script(market.CAMERA)
+    page.goto("/gate")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method) if request.method == "POST" else None)
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.get_by_label("What the camera sees")).to_be_visible()
+    page.evaluate("code => { window.shown = code }", market.ticket_code(owner, site))
+    expect(page.get_by_role("heading", name="Let in")).to_be_visible()
+    page.wait_for_function("window.looks > 5")
+    assert asked == ["POST"]
+    page.get_by_role("button", name="Stop the camera").click()
+    expect(page.get_by_label("What the camera sees")).to_be_hidden()
+    assert staff.complaints == []
+
+
 def test_the_line_survives_a_reload_and_a_second_tab(visit: Visits, site: RunningSite) -> None:
     first, second = visit(), visit()
     market.open_room(site, 37, "on")
@@ -108,7 +129,7 @@ def test_the_line_survives_a_reload_and_a_second_tab(visit: Visits, site: Runnin
         page.reload()
         assert int(page.locator("#position").inner_text()) <= number
         tab = second.context.new_page()
-        market.line_up(tab, 37) if tab.goto("/matches/37/wait") is None else None
+        tab.goto("/matches/37/wait")
         assert int(tab.locator("#position").inner_text()) <= number
         plain = visit(java_script_enabled=False).page
         market.line_up(plain, 37)

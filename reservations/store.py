@@ -49,14 +49,19 @@ INSERT = """
         %(match_numbers)s::int[], %(categories)s::int[], %(quantities)s::int[], %(prices)s::numeric[],
         %(amounts)s::bigint[], %(currencies)s::text[], %(created_at)s::timestamptz[], %(account_ids)s::uuid[])
 """
+# Who has the money back has no tickets of it.
+NOT_REFUNDED = f"""NOT EXISTS (SELECT 1 FROM reservations.charges c WHERE c.reservation_id = r.id
+                     AND c.outcome <> '{Outcome.REFUSED}' AND c.reason = '{REFUNDED}')"""
 OF_BUYERS = f"""
     SELECT {", ".join(f'r."{column.name}"' for column in COLUMNS)} FROM reservations.reservations r
       JOIN unnest(%(buyers)s::text[], %(match_numbers)s::int[]) AS k (buyer, match_number) USING (buyer, match_number)
+     WHERE {NOT_REFUNDED}
 """
 OF_ACCOUNTS = f"""
     SELECT {", ".join(f'r."{column.name}"' for column in COLUMNS)} FROM reservations.reservations r
       JOIN unnest(%(accounts)s::uuid[], %(match_numbers)s::int[]) AS k (account_id, match_number)
         USING (account_id, match_number)
+     WHERE {NOT_REFUNDED}
 """
 
 

@@ -205,6 +205,16 @@ def test_a_refund_before_the_tickets_are_mailed_mails_none_and_tells_of_itself(
     assert letters(service) == ["given_back"]
 
 
+def test_what_was_refunded_does_not_count_for_the_limit(service: Service) -> None:
+    made = paid(service)
+    more = [service.buy(quantity=2, email=made["email"]).status_code for _ in range(2)]
+    assert more == [201, 201]
+    is_problem(service.buy(email=made["email"]), 409, "purchase_limit")
+    tell(service, made, BACK, "one")
+    assert service.buy(quantity=2, email=made["email"]).status_code == 201
+    is_problem(service.buy(email=made["email"]), 409, "purchase_limit")
+
+
 def test_who_has_his_money_back_is_written_once(service: Service, work: Callable[[], None]) -> None:
     made = paid(service)
     work()

@@ -53,7 +53,8 @@ STATES = {
     Verdict.FULL: "expired",
     Verdict.CROWDED: "expired",
 }
-PASSING = frozenset({Verdict.OPEN, Verdict.PASSED, Verdict.REPEATED})
+PASSING = frozenset({Verdict.PASSED, Verdict.REPEATED})
+ENDING = frozenset({Op.SETTLE, Op.RELEASE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +256,10 @@ class WaitingRooms:
     def _ask(self, match_number: int, ask: Ask) -> Answer | None:
         """What the room says; None when nobody has to wait. Raises `DependencyUnavailable`."""
         plan = self._plans.of(match_number)
-        if plan.mode is Mode.OFF and ask.op not in (Op.SETTLE, Op.RELEASE):
-            return None
         pressed = plan.mode is Mode.AUTO and self._pressure.is_high(match_number)
-        if plan.mode is Mode.AUTO and not pressed and self._closed_until.get(match_number, 0) > time.monotonic():
+        closed = plan.mode is Mode.AUTO and self._closed_until.get(match_number, 0) > time.monotonic()
+        # What began in a room that was in use ends in it, though it has closed meanwhile.
+        if ask.op not in ENDING and (plan.mode is Mode.OFF or (closed and not pressed)):
             return None
         ask = replace(ask, always_on=plan.mode is Mode.ON, pressed=pressed)
         try:
@@ -268,7 +269,7 @@ class WaitingRooms:
                 return None
             raise
         self._note(plan, answer)
-        return answer if answer.is_on or ask.op in (Op.SETTLE, Op.RELEASE) else None
+        return answer if answer.is_on or ask.op in ENDING else None
 
     def _was_in_use(self, plan: Plan) -> bool:
         return plan.mode is Mode.ON or plan.match_number in self._in_use

@@ -6,7 +6,7 @@ Templates have this module as `fixture`.
 import re
 
 from client.calls import Json
-from client.kernel.words import N_, _
+from client.kernel.words import N_, _, time_zone
 
 STAGES = (
     N_("Group stage"),
@@ -51,8 +51,8 @@ def place(match: Json) -> str:
 
 
 def zone(match: Json) -> str | None:
-    """The stadium's time zone, when the shop knows it."""
-    found = match.get("timeZone")
+    """The time zone that a kick-off is told in; None for UTC."""
+    found = match.get("timeZone") or time_zone()
     return str(found) if found else None
 
 

@@ -1,6 +1,7 @@
 """Settings of the pages."""
 
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
@@ -15,6 +16,13 @@ STANDIN_PAGE_PATH = "/standin/pay"
 
 def _service_url_or_none(value: str) -> str:
     return _service_url(value) if value else ""
+
+
+def _time_zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key if value else ""
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("the name of a time zone, such as Asia/Qatar") from None
 
 
 OptionalUrl = Annotated[str, AfterValidator(_service_url_or_none)]
@@ -33,6 +41,10 @@ class ClientSettings(GateSettings, IdentitySettings):
     )
     resale_price_cap_percent: int = Field(
         110, ge=1, le=1000, description="Highest price of a listing, in percent of what the site sold the ticket for."
+    )
+    match_time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "", description="Time zone that kick-offs are shown in, such as Asia/Qatar; empty: UTC."
+        " `up` gives that of the packaged lists."
     )
     service_seconds_max: float = Field(
         10, gt=0, le=60, description="Longest wait of a page for a service, beside what it asked the service to wait."

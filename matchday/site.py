@@ -103,6 +103,7 @@ class Site:
         """What suits a machine of one's own: pages without TLS, mail and payments that stay here."""
         return {
             "COOKIES_SECURE": "off",
+            "MATCH_TIME_ZONE": "Asia/Qatar",
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
             "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }

@@ -22,6 +22,7 @@ from werkzeug.datastructures import LanguageAccept
 
 TRANSLATIONS = Path(__file__).parents[1] / "translations"
 SOURCE = "en"
+RIGHT_TO_LEFT_MARK, LEFT_TO_RIGHT, END = "\u200f", "\u2066", "\u2069"
 # By their own names, so that everybody finds theirs.
 NAMES = {"en": "English", "ar": "العربية", "es": "Español", "fr": "Français"}
 
@@ -73,7 +74,7 @@ class Language:
         value = Decimal(str(amount))
         whole = value == value.to_integral_value()
         pattern = self.locale.currency_formats["standard"].pattern
-        return str(
+        written = str(
             numbers.format_currency(
                 value,
                 currency,
@@ -82,6 +83,8 @@ class Language:
                 currency_digits=not whole,
             )
         )
+        # Number and currency stay together in the order in which they are written, also amid Arabic.
+        return f"{LEFT_TO_RIGHT}{written.strip(RIGHT_TO_LEFT_MARK)}{END}" if self.direction == "rtl" else written
 
     def day(self, moment: datetime | str, zone: str | None = None) -> str:
         """The day with its weekday, by the clocks of the zone, or else in UTC."""

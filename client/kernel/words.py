@@ -44,5 +44,10 @@ def _(text: str, **values: object) -> str:
     return translated % values if values else translated
 
 
+def time_zone() -> str | None:
+    """The zone of the site's matches, by IANA's name; None for UTC."""
+    return g.visit.settings.match_time_zone or None if _speaks() else None
+
+
 def _speaks() -> bool:
     return has_app_context() and "visit" in g

@@ -1,5 +1,6 @@
 """The pages' kernel: who visits, forms, languages, refusals, what goes on to the services."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -105,6 +106,13 @@ def test_what_was_chosen_counts_more_than_what_the_browser_asks_for(browser: Bro
 def test_a_way_back_never_leads_to_another_site(text: str | None) -> None:
     assert own_path(text) == "/"
     assert own_path("/matches?q=a") == "/matches?q=a"
+
+
+def test_kick_offs_are_told_by_the_clocks_of_the_site_s_matches(fake: FakeApi) -> None:
+    with open_pages(fake) as browser:
+        assert re.search(r"10:00\WPM</time> .*\(UTC\)", browser.get("/matches/2").text)
+    with open_pages(fake, MATCH_TIME_ZONE="Asia/Qatar") as browser:
+        assert re.search(r"1:00\WAM</time> .*\(local time\)", browser.get("/matches/2").text)
 
 
 def test_files_are_kept_for_good_by_the_name_of_their_content(browser: Browser) -> None:

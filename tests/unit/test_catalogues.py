@@ -69,6 +69,7 @@ def test_money_and_moments_are_written_as_the_language_does() -> None:
     assert spoken["en"].money(75, "USD") == "$75"
     assert spoken["en"].money(82.5, "USD") == "$82.50"
     assert spoken["es"].money(1234.5, "EUR") == "1.234,50\xa0€"
+    assert spoken["ar"].money(75, "USD") == "\u206675\xa0US$\u2069"
     assert spoken["fr"].day(kick_off) == "dimanche 20 novembre 2022"
     assert spoken["fr"].time(kick_off, "Asia/Qatar") == "19:00"
     assert spoken["fr"].time(kick_off, "No/Such/Zone") == "16:00"

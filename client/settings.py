@@ -43,8 +43,9 @@ class ClientSettings(GateSettings, IdentitySettings):
         110, ge=1, le=1000, description="Highest price of a listing, in percent of what the site sold the ticket for."
     )
     match_time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
-        "", description="Time zone that kick-offs are shown in, such as Asia/Qatar; empty: UTC."
-        " `up` gives that of the packaged lists."
+        "",
+        description="Time zone that kick-offs are shown in, such as Asia/Qatar; empty: UTC."
+        " `up` gives that of the packaged lists.",
     )
     service_seconds_max: float = Field(
         10, gt=0, le=60, description="Longest wait of a page for a service, beside what it asked the service to wait."

@@ -5,7 +5,9 @@ No test by its name, so that a plain run leaves it out; it is run as one, for it
 
 from matchday.paths import VAR
 from tests.browser.chromium import DESKTOP, PHONE, Visitor
+from tests.browser.market import market_tour
 from tests.browser.tour import Visits, tour
+from tests.sites import RunningSite
 
 FOLDER = VAR / "screenshots"
 LOOKS = {
@@ -25,11 +27,12 @@ def photograph(visitor: Visitor, name: str) -> None:
     visitor.page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
 
 
-def test_a_picture_of_every_page(visit: Visits) -> None:
-    for name, visitor in tour(visit):
-        photograph(visitor, name)
+def test_a_picture_of_every_page(visit: Visits, site: RunningSite) -> None:
+    for pages in (tour(visit), market_tour(visit, site)):
+        for name, visitor in pages:
+            photograph(visitor, name)
     for look, options in LOOKS.items():
         visitor = visit(**options)
-        for path in ("/matches", "/matches/9", "/sign-up"):
+        for path in ("/matches", "/matches/9", "/sign-up", "/resale", "/matches/9/wait"):
             visitor.page.goto(path)
             photograph(visitor, look + path.replace("/", "-"))

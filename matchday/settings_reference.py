@@ -21,7 +21,14 @@ from matchday.stripe_standin.settings import StandinSettings
 from payments.settings import PaymentsSettings as OwnPaymentsSettings
 from payments.settings import SiteSettings, StripeSettings
 from payments.settings import WorkerSettings as PaymentsWorkerSettings
-from reservations.settings import HoldSettings, PaymentsSettings, ReservationsSettings, TicketSettings, WorkerSettings
+from reservations.settings import (
+    HoldSettings,
+    PaymentsSettings,
+    ResaleSettings,
+    ReservationsSettings,
+    TicketSettings,
+    WorkerSettings,
+)
 from reservations.waiting_room.settings import WaitingRoomSettings
 from security.engine.settings import GateSettings
 from security.settings import SecuritySettings
@@ -73,6 +80,7 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (UsersWorkerSettings, "The accounts' worker", ""),
     (ShopSettings, "The shop", ""),
     (ConsumerSettings, "The consumer", ""),
+    (ResaleSettings, "Resale", "Tickets that are sold again; see [resale.md](resale.md)."),
     (HoldSettings, "Holds of this site's buyers", "`HOLD_SECONDS` must be below `LOG_HOLD_SECONDS`."),
     (TicketSettings, "Tickets", ""),
     (PaymentsSettings, "The way to payments", ""),
@@ -117,6 +125,7 @@ MADE_BY_UP = {
     "STRIPE_STANDIN_FILE",
     "PUBLIC_URL",
     "COOKIES_SECURE",
+    "RESALE_ENDS_AT_KICK_OFF",
     *SECRETS,
 }
 NO_ONE_TAKES_THIS = "!"

@@ -104,6 +104,8 @@ class Site:
         return {
             "COOKIES_SECURE": "off",
             "MATCH_TIME_ZONE": "Asia/Qatar",
+            # The packaged master lists are of 2022.
+            "RESALE_ENDS_AT_KICK_OFF": "off",
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
             "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }

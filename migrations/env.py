@@ -10,12 +10,14 @@ import reservations.tables
 import reservations.waiting_room.tables
 import security.tables
 import shop.inventory.tables
+import shop.listings.tables
 import shop.search.tables
 import users.tables
 
 METADATA = [
     payments.tables.metadata,
     shop.inventory.tables.metadata,
+    shop.listings.tables.metadata,
     shop.search.tables.metadata,
     reservations.tables.metadata,
     reservations.waiting_room.tables.metadata,

@@ -8,9 +8,9 @@ from payments.events import EventReader
 from payments.gateway import Gateway
 from payments.handlers import Site
 from payments.reservations import Reservations
-from payments.routes import Wiring
 from payments.settings import PaymentsSettings
 from payments.tables import deliveries
+from payments.wiring import Wiring
 from security.engine.gate import RedisGate
 from shared.audit import DeliveredAudit
 from shared.clock import SystemClock
@@ -52,8 +52,16 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
         "payments",
         "Takes money for what is held, by Stripe, gives it back, and keeps the books.",
         settings,
-        routes=[routes.routes, routes.stripe, routes.admin, routes.internal],
-        wiring=Wiring(site, events),
+        routes=[
+            routes.routes,
+            routes.stripe,
+            routes.admin,
+            routes.payouts,
+            routes.admin_payouts,
+            routes.internal,
+            routes.credits,
+        ],
+        wiring=Wiring(site, events, settings.resale_fee_percent),
         readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},
         accounts=accounts,
         gate=gate,

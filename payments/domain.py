@@ -267,19 +267,26 @@ class Account(StrEnum):
     STRIPE = "stripe"  # what Stripe holds for us
     DEPOSITS = "deposits"  # paid, and neither tickets nor refund yet
     SALES = "sales"
-    RESELLERS = "resellers"  # what we owe to who sold a ticket again
+    FEES = "fees"  # what sellers leave to the site
+    BANK = "bank"  # what the site has paid to sellers from its own bank account
+    RESELLERS = "resellers"  # in balances: what we owe to all who sold tickets again
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a ledger transaction."""
+    """One side of a ledger transaction; the account is an `Account`, or a seller's own."""
 
-    account: Account
+    account: str
     currency: str
     amount: int
 
 
-def move(amount: int, currency: str, out_of: Account, into: Account) -> list[Entry]:
+def seller(account_id: str) -> str:
+    """The account of the books that one seller has."""
+    return f"seller:{account_id}"
+
+
+def move(amount: int, currency: str, out_of: str, into: str) -> list[Entry]:
     """Two entries that sum to zero."""
     return [Entry(out_of, currency, -amount), Entry(into, currency, amount)]
 
@@ -302,11 +309,14 @@ def check_payable(held: Held, now: datetime) -> None:
         raise HoldExpired(f"the reservation is {held.status}")
 
 
-def check_refund(payment: Payment, refunded: int, amount: int | None) -> int:
-    """The amount of a refund; all that is left without an `amount`. Raises `NotPaid`, `RefundTooLarge`."""
+def check_refund(payment: Payment, refunded: int, amount: int | None, resold: int = 0) -> int:
+    """The amount of a refund; all that is left without an `amount`. Raises `NotPaid`, `RefundTooLarge`.
+
+    `resold` was paid for tickets that the buyer has sold again: that money is not the buyer's any more.
+    """
     if payment.status is not Status.SUCCEEDED:
         raise NotPaid(f"the payment is {payment.status}")
-    left = payment.received - refunded
+    left = max(0, payment.received - refunded - resold)
     wanted = left if amount is None else amount
     if wanted > left or left == 0:
         raise RefundTooLarge(f"{left} is left of the payment", left=left)

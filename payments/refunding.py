@@ -65,12 +65,13 @@ def refund(site: "Site", payment_id: str, amount: int | None, reason: str, key: 
 
 def refund_rest(connection: Connection, payment: Payment, reason: str) -> None:
     """All that is left goes back, by rule; the worker sends it. The payment's row is locked."""
-    if payment.received > store.refunded(connection, payment.id):
+    if payment.received > store.refunded(connection, payment.id) + store.resold(connection, payment.reservation_id):
         _write(connection, payment, None, reason, str(uuid.uuid4()))
 
 
 def _write(connection: Connection, payment: Payment, amount: int | None, reason: str, refund_id: str) -> Refund:
-    allowed = check_refund(payment, store.refunded(connection, payment.id), amount)
+    resold = store.resold(connection, payment.reservation_id)
+    allowed = check_refund(payment, store.refunded(connection, payment.id), amount, resold)
     made = Refund(
         refund_id, payment.id, allowed, payment.currency, reason, RefundStatus.NEW, None, refund_id, None,
         datetime.now(UTC), 0,
@@ -153,8 +154,12 @@ def apply(connection: Connection, told: StripeRefund) -> bool:
 
 
 def is_given_back(connection: Connection, payment: Payment) -> bool:
-    """Whether all that was received has gone back, by Stripe's word; the payment's row is locked."""
-    return 0 < payment.received <= store.given_back(connection, payment.id)
+    """Whether all that was received has gone back, by Stripe's word; the payment's row is locked.
+
+    What was paid for tickets that were sold again never goes back; the others' money is all there is to give then.
+    """
+    returned = store.given_back(connection, payment.id)
+    return returned > 0 and payment.received <= returned + store.resold(connection, payment.reservation_id)
 
 
 def tell(connection: Connection, payment: Payment, *, back: bool) -> None:

@@ -1,6 +1,5 @@
 """HTTP: parse, one use case, answer."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from flask import Response, request
@@ -19,8 +18,8 @@ from payments.domain import (
     TooManyDeclines,
     WrongAmount,
 )
-from payments.events import SIGNATURE_HEADER, EventReader
-from payments.handlers import Site
+from payments.events import SIGNATURE_HEADER
+from payments.payouts.routes import admin_payouts, credits, payouts
 from payments.schemas import (
     AccountDeleted,
     Balance,
@@ -42,11 +41,14 @@ from payments.schemas import (
     ReservationEnded,
     WebhookHeaders,
 )
+from payments.wiring import Wiring
 from security.engine.gate import name_of
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, Unauthenticated
 from shared.http import LOCATION, PUBLIC, TOKEN, IdempotencyHeaders, Routes, json_answer, roles
 from shared.http.callers import ACCESS_COOKIE, Seal
 from shared.idempotency import body_hash
+
+__all__ = ["admin", "admin_payouts", "credits", "internal", "payouts", "routes", "stripe"]
 
 routes = Routes("payments", "Pay for a reservation, and follow the payment.")
 stripe = Routes("stripe", "For Stripe.")
@@ -63,14 +65,6 @@ EVENT = {
     "description": "An event as Stripe sends it, https://docs.stripe.com/api/events",
     "required": ["id", "type", "created", "data"],
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What `app.py` made."""
-
-    site: Site
-    events: EventReader
 
 
 def _credential() -> str:

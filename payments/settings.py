@@ -56,6 +56,9 @@ class PaymentsSettings(SiteSettings, GateSettings, IdentitySettings):
     stripe_webhook_secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = Field(
         description="Signs what Stripe posts to the webhook."
     )
+    resale_fee_percent: int = Field(
+        5, ge=0, le=100, description="What the site keeps of a ticket that is sold again, in percent of its price."
+    )
     stripe_webhook_age_seconds: int = Field(
         300, ge=10, le=86_400, description="A webhook that was signed longer ago is refused."
     )

@@ -23,7 +23,7 @@ from payments.domain import (
     StripeRefund,
     sums_to_zero,
 )
-from payments.tables import deliveries, differences, ledger_entries, ledger_transactions, payments, refunds
+from payments.tables import deliveries, differences, ledger_entries, ledger_transactions, payments, payouts, refunds
 
 PAYMENT = [payments.c[name] for name in Payment.__dataclass_fields__]
 REFUND = [refunds.c[name] for name in Refund.__dataclass_fields__]
@@ -209,6 +209,12 @@ def taken_on(connection: Connection, payment_id: str) -> int:
     return int(connection.execute(total).scalar_one())
 
 
+def resold(connection: Connection, reservation_id: str) -> int:
+    """What was paid for those of a reservation's tickets that were sold again."""
+    total = select(sa.func.coalesce(sa.func.sum(payouts.c.sold_amount), 0))
+    return int(connection.execute(total.where(payouts.c.sold_reservation_id == reservation_id)).scalar_one())
+
+
 def given_back(connection: Connection, payment_id: str) -> int:
     """What has gone back of a payment, by Stripe's word."""
     total = select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0)).where(
@@ -323,10 +329,10 @@ def ledger_of(connection: Connection, reference: str) -> list[Entry]:
     """The entries of a transaction; none when there is no such."""
     columns = (ledger_entries.c.account, ledger_entries.c.currency, ledger_entries.c.amount)
     rows = select(*columns).join(ledger_transactions).where(ledger_transactions.c.reference == reference)
-    return [Entry(Account(account), currency, amount) for account, currency, amount in connection.execute(rows)]
+    return [Entry(account, currency, amount) for account, currency, amount in connection.execute(rows)]
 
 
-def balance(connection: Connection, payment_id: str, account: Account) -> int:
+def balance(connection: Connection, payment_id: str, account: str) -> int:
     """What one payment has left in an account."""
     total = (
         select(sa.func.coalesce(sa.func.sum(ledger_entries.c.amount), 0))
@@ -337,9 +343,11 @@ def balance(connection: Connection, payment_id: str, account: Account) -> int:
 
 
 def balances(connection: Connection) -> list[tuple[str, str, int]]:
-    """Account, currency and balance of everything."""
-    columns = (ledger_entries.c.account, ledger_entries.c.currency, sa.func.sum(ledger_entries.c.amount))
-    grouped = select(*columns).group_by(ledger_entries.c.account, ledger_entries.c.currency).order_by(*columns[:2])
+    """Account, currency and balance of everything; the sellers, who may be many, are one."""
+    is_seller = ledger_entries.c.account.startswith("seller:")
+    account = sa.case((is_seller, sa.literal_column(f"'{Account.RESELLERS}'")), else_=ledger_entries.c.account)
+    columns = (account.label("whose"), ledger_entries.c.currency, sa.func.sum(ledger_entries.c.amount))
+    grouped = select(*columns).group_by("whose", ledger_entries.c.currency).order_by("whose", ledger_entries.c.currency)
     return [(account, currency, int(total)) for account, currency, total in connection.execute(grouped)]
 
 

@@ -114,6 +114,33 @@ ledger_entries = sa.Table(
 )
 sa.Index("ledger_entries_transaction", ledger_entries.c.transaction_id)
 
+# What sellers of tickets have to get, each listing once; money in minor units: what the buyer paid, the site's fee, and
+# what is left for the seller.
+payouts = sa.Table(
+    "payouts",
+    metadata,
+    sa.Column("id", sa.Uuid(as_uuid=False), primary_key=True),
+    sa.Column("account_id", sa.Uuid(as_uuid=False), nullable=False),
+    sa.Column("listing_id", sa.Uuid(as_uuid=False), nullable=False, unique=True),
+    sa.Column("payment_id", sa.Uuid(as_uuid=False), sa.ForeignKey(payments.c.id), nullable=False),
+    # Where the ticket came from and what the seller had paid for it: that is not refunded to the seller any more.
+    sa.Column("sold_reservation_id", sa.Uuid(as_uuid=False), nullable=False),
+    sa.Column("sold_amount", sa.BigInteger, nullable=False),
+    sa.Column("price", sa.BigInteger, nullable=False),
+    sa.Column("fee", sa.BigInteger, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("paid_at", sa.DateTime(timezone=True)),
+    sa.Column("paid_by", sa.Uuid(as_uuid=False)),
+    sa.Column("note", sa.Text),
+    sa.CheckConstraint("fee >= 0 AND amount >= 0 AND fee + amount = price", name="payouts_sum"),
+)
+sa.Index("payouts_account", payouts.c.account_id, payouts.c.created_at, payouts.c.id)
+sa.Index("payouts_created", payouts.c.created_at, payouts.c.id)
+sa.Index("payouts_due", payouts.c.created_at, payouts.c.id, postgresql_where=payouts.c.paid_at.is_(None))
+sa.Index("payouts_sold", payouts.c.sold_reservation_id)
+
 deliveries = deliveries_table(metadata, SCHEMA)
 # `problem`: why an event that Stripe has signed could not be understood.
 inbox = inbox_table(metadata, SCHEMA, sa.Column("problem", sa.Text))

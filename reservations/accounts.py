@@ -2,6 +2,7 @@
 
 from reservations import store
 from reservations.handlers import Site
+from reservations.resale import handlers as resale
 from reservations.tables import mails
 from shared import mail
 
@@ -15,11 +16,12 @@ def verified(site: Site, account_id: str, email: str) -> int:
 
 
 def deleted(site: Site, account_id: str, email: str | None) -> None:
-    """An account is gone: its sales stay, and nothing tells any more whose they were.
+    """An account is gone: its sales stay, what it sells again is withdrawn, and nothing tells any more whose they were.
 
     Mails are deleted only of the address that it had verified: an account may reserve with anybody's.
     """
     with site.database.transaction() as connection:
+        resale.forget_seller(connection, account_id, site.clock.now())
         store.forget_account(connection, account_id, NOBODY)
         if email is not None:
             mail.forget(connection, mails, email.casefold())

@@ -47,7 +47,7 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         Cashier(settings.payments_url, settings.service_token),
         _waiting_rooms(site, settings, submitter),
     )
-    parts = [routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.internal]
+    parts = [routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.listings, routes.internal]
     if settings.card_purchases == "on":
         parts.append(routes.cards)
     gate = RedisGate("reservations", settings).start()

@@ -128,7 +128,13 @@ class Reservation:
     confirmed_at: datetime | None
     account_id: str | None = None
     resubmitted: bool = False
+    listing_id: str | None = None
     refunded: bool = False
+
+    @property
+    def is_resale(self) -> bool:
+        """Whether it is for a ticket that somebody else had: no counter moves, and the log hears nothing of it."""
+        return self.listing_id is not None
 
     @property
     def owners(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Use cases: one function each, one transaction each; `submit_all` is one transaction for many buyers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,20 +10,22 @@ from sqlalchemy import Connection
 
 from reservations import store
 from reservations.domain import MailDue, Reservation, Standing, Submit, amount_minor, within_limit
+from reservations.resale import store as resale
+from reservations.resale import transitions
 from reservations.settings import HoldSettings, ReservationsSettings
 from reservations.tables import deliveries, idempotency_keys
+from reservations.telling import tell_ended
 from reservations.tickets import store as tickets
 from reservations.tickets.domain import TicketState
 from shared import delivery, tracing
 from shared.clock import Clock
 from shared.database import Database, together
-from shared.delivery import Delivery
 from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
 from shop.inventory import holds
 from shop.inventory.apply import Federation
 from shop.inventory.catalogue import find_price
-from shop.inventory.domain import OPEN, AlreadyReserved, Counters, Pool, Sale, State
+from shop.inventory.domain import OPEN, AlreadyReserved, Counters, NotHeld, Pool, Sale, State
 from shop.inventory.holds import Held, HoldRequest
 
 Result = Standing | MatchdayError
@@ -53,8 +55,8 @@ def submit_all(site: Site, settings: ReservationsSettings, wishes: Sequence[Subm
             store.lock_owners(connection, {(owner, wish.pool.match_number) for wish in fresh for owner in wish.owners})
             known = store.of_buyers(connection, fresh)
             pools = holds.lock(connection, {wish.pool for wish in fresh})
-        owned = _owned(connection, site, known())
-        allowed = _check_limits(owned, settings.purchase_limit, fresh, results)
+        has = owned(connection, site, known())
+        allowed = _check_limits(has, settings.purchase_limit, fresh, results)
         held = _hold(connection, site, settings, pools(), allowed, results, now)
         _give_keys_back(connection, wishes, results)
         with together(connection, commit=True):
@@ -106,30 +108,38 @@ def _give_keys_back(connection: Connection, wishes: Sequence[Submit], results: R
     forget_many(connection, idempotency_keys, refused)
 
 
-def _owned(connection: Connection, site: Site, known: Sequence[Reservation]) -> Counter[tuple[str, int]]:
+def owned(connection: Connection, site: Site, known: Sequence[Reservation]) -> Counter[tuple[str, int]]:
     """How many tickets of a match each address and each account holds or has bought."""
-    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in known]) if known else {}
-    owned: Counter[tuple[str, int]] = Counter()
+    sales = _sales(connection, site, known) if known else {}
+    has: Counter[tuple[str, int]] = Counter()
     for reservation in known:
         sale = sales.get(reservation.sale_id)
         if sale is not None and sale.state in (*OPEN, State.RESERVED):
             for owner in reservation.owners:
-                owned[owner, reservation.pool.match_number] += reservation.quantity
-    return owned
+                has[owner, reservation.pool.match_number] += reservation.quantity
+    return has
+
+
+def _sales(connection: Connection, site: Site, of: Iterable[Reservation]) -> dict[str, Sale]:
+    """By its id, each reservation's sale, or what stands for it when a ticket is sold again."""
+    listed = list(of)
+    found = holds.states(connection, site.federation, [each.sale_id for each in listed if not each.is_resale])
+    again = [each.sale_id for each in listed if each.is_resale]
+    return found | resale.sales(connection, site.federation.client_id, again) if again else found
 
 
 def _check_limits(
-    owned: Counter[tuple[str, int]], limit: int, wishes: Sequence[Submit], results: Results
+    has: Counter[tuple[str, int]], limit: int, wishes: Sequence[Submit], results: Results
 ) -> list[Submit]:
     allowed = []
     for wish in wishes:
         names = [(owner, wish.pool.match_number) for owner in wish.owners]
         try:
-            within_limit(max(owned[name] for name in names), wish.quantity, limit)
+            within_limit(max(has[name] for name in names), wish.quantity, limit)
         except MatchdayError as error:
             results[wish.id] = error
         else:
-            owned.update(dict.fromkeys(names, wish.quantity))
+            has.update(dict.fromkeys(names, wish.quantity))
             allowed.append(wish)
     return allowed
 
@@ -195,7 +205,7 @@ def find(connection: Connection, site: Site, reservation_id: str) -> Standing:
 
 def _standing(connection: Connection, site: Site, ids: Sequence[str]) -> dict[str, Standing]:
     found = store.find(connection, ids)
-    sales = holds.states(connection, site.federation, [reservation.sale_id for reservation in found.values()])
+    sales = _sales(connection, site, found.values())
     return {
         reservation.id: Standing(reservation, sales[reservation.sale_id])
         for reservation in found.values()
@@ -219,7 +229,7 @@ def listed(
     with site.database.transaction() as connection:
         found = store.of_account(connection, account_id, after, limit + 1)
         page = found[:limit]
-        states = holds.states(connection, site.federation, [reservation.sale_id for reservation in page])
+        states = _sales(connection, site, page)
     standing = [Standing(each, states[each.sale_id]) for each in page if each.sale_id in states]
     return standing, (page[-1].created_at, page[-1].id) if len(found) > limit else None
 
@@ -228,7 +238,12 @@ def sales(site: Site, ids: Sequence[str]) -> dict[str, Sale]:
     """Sales by id, as they stand."""
     with site.database.transaction() as connection, together(connection, commit=True):
         found = holds.ask_states(connection, site.federation, ids)
-    return found()
+    known = found()
+    again = [sale_id for sale_id in ids if sale_id not in known]
+    if not again:
+        return known
+    with site.database.transaction() as connection:
+        return known | resale.sales(connection, site.federation.client_id, again)
 
 
 def cancel(site: Site, reservation_id: str) -> Standing:
@@ -253,19 +268,13 @@ def give_back(site: Site, reservation_id: str, scope: str, key: str | None) -> S
 
 def _release(connection: Connection, site: Site, standing: Standing, into: State) -> None:
     reservation = standing.reservation
+    if reservation.listing_id is not None:
+        transitions.release(connection, reservation.listing_id, reservation.id, into, site.clock.now())
+        return
     key = reservation.sale_key(site.federation.client_id)
     sale = holds.release(connection, site.federation, [key], into, tracing.traceparent())[key.sale_id]
     if sale.state is not standing.status and sale.log_state is State.HELD:
         tell_ended(connection, [reservation.id])
-
-
-def tell_ended(connection: Connection, reservation_ids: Sequence[str]) -> None:
-    """Lets payments cancel what a buyer may have begun to pay."""
-    ended = [
-        Delivery("payments", "/internal/payments/cancelled", {"reservationId": reservation_id}, reservation_id)
-        for reservation_id in reservation_ids
-    ]
-    delivery.send(connection, deliveries, ended)
 
 
 def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:
@@ -288,7 +297,11 @@ def confirm(site: Site, reservation_id: str) -> Standing:
     """
     now = site.clock.now()
     with site.database.transaction() as connection:
-        sell(connection, site, find(connection, site, reservation_id).reservation, now)
+        standing = find(connection, site, reservation_id)
+        if not standing.reservation.is_resale:
+            sell(connection, site, standing.reservation, now)
+        elif standing.status is not State.RESERVED:
+            raise NotHeld("a ticket that is sold again is paid by way of payments, which credits its seller")
         return find(connection, site, reservation_id)
 
 

@@ -14,8 +14,12 @@ from sqlalchemy import Connection
 from reservations import handlers, store
 from reservations.domain import REFUNDED, Charge, MailDue, Outcome, Reservation, Standing
 from reservations.handlers import Site
+from reservations.resale import store as resale
+from reservations.resale import transitions
+from reservations.resale.domain import EndReason
 from reservations.settings import HoldSettings
 from reservations.tables import deliveries, inbox
+from reservations.telling import PAYMENTS
 from reservations.tickets import store as tickets
 from reservations.tickets.domain import TicketState
 from shared import delivery, outbox
@@ -28,8 +32,6 @@ from shop.inventory.holds import Held, HoldRequest
 from shop.inventory.tables import outbox as outbox_table
 
 log = structlog.get_logger(__name__)
-
-PAYMENTS = "payments"
 
 
 def paid(site: Site, settings: HoldSettings, told: Charge) -> Charge:
@@ -76,6 +78,8 @@ def _decide(
         return replace(told, outcome=Outcome.REFUSED, reason="already_paid")
     if standing.status is State.RESERVED:
         return replace(told, outcome=Outcome.RESERVED)
+    if reservation.is_resale:
+        return _decide_resale(connection, settings, reservation, told, now)
     if standing.status is State.SUBMITTED:
         store.set_resubmitted(connection, reservation.id, True)
         return replace(told, outcome=Outcome.ASKING)
@@ -86,6 +90,18 @@ def _decide(
         store.set_mail_due(connection, reservation.id, MailDue.REFUND)
         return replace(told, outcome=Outcome.REFUSED, reason=answer.code)
     return replace(told, outcome=Outcome.ASKING)
+
+
+def _decide_resale(
+    connection: Connection, settings: HoldSettings, reservation: Reservation, told: Charge, now: datetime
+) -> Charge:
+    """The ticket changes hands now, also for who paid late while nobody else came; or the money goes back."""
+    ends_at_kick_off = settings.resale_ends_at_kick_off == "on"
+    reason = transitions.sell(connection, reservation, told.payment_id, now, ends_at_kick_off)
+    if reason is None:
+        return replace(told, outcome=Outcome.RESERVED)
+    store.set_mail_due(connection, reservation.id, MailDue.REFUND)
+    return replace(told, outcome=Outcome.REFUSED, reason=reason)
 
 
 def _sells(connection: Connection, site: Site, reservation: Reservation, now: datetime) -> bool:
@@ -214,22 +230,35 @@ def _hear_refund(site: Site, reservation_id: str, payment_id: str, message_id: s
             store.settle_charge(connection, replace(charge, reason=REFUNDED if back else None))
             # When a refund has failed after all, the buyer is sent the tickets that count again.
             store.set_mail_due(connection, reservation_id, MailDue.GIVEN_BACK if back else MailDue.TICKETS)
-            _void(connection, reservation_id) if back else _revive(connection, standing)
+            now = site.clock.now()
+            _void(connection, reservation_id, now) if back else _revive(connection, standing, now)
         states = [ticket.state for ticket in tickets.of_reservation(connection, reservation_id)]
         return states.count(TicketState.VOID)
 
 
-def _void(connection: Connection, reservation_id: str) -> None:
-    """Whoever admits with one of these tickets at the same time waits, or is waited for."""
+def _void(connection: Connection, reservation_id: str, now: datetime) -> None:
+    """Whoever admits with one of these tickets at the same time waits, or is waited for. The site offers them again."""
     found = tickets.of_reservation(connection, reservation_id)
-    locked = tickets.lock(connection, [ticket.id for ticket in found if ticket.state is not TicketState.VOID])
+    ids = [ticket.id for ticket in found if ticket.state is not TicketState.VOID]
+    offered = resale.lock_live_of(connection, ids)
+    locked = tickets.lock(connection, ids)
     admitted = [ticket.id for ticket in locked.values() if ticket.admitted_at is not None]
     if admitted:
         log.warning("refunded_after_admission", reservation_id=reservation_id, tickets=admitted)
-    else:
-        tickets.set_state(connection, reservation_id, TicketState.VOID)
+        return
+    tickets.set_state(connection, reservation_id, TicketState.VOID)
+    for listing in offered:
+        transitions.end(connection, listing, EndReason.TICKET_VOID, now)
+    store.set_relist_due(connection, reservation_id, True)
 
 
-def _revive(connection: Connection, standing: Standing) -> None:
+def _revive(connection: Connection, standing: Standing, now: datetime) -> None:
+    """The tickets count again. What the site has sold to somebody else meanwhile is that one's."""
+    reservation_id = standing.reservation.id
+    found = tickets.of_reservation(connection, reservation_id)
+    transitions.end_of_tickets(connection, [ticket.id for ticket in found], EndReason.REFUND_FAILED, now)
+    store.set_relist_due(connection, reservation_id, False)
     sold = standing.status is State.RESERVED
-    tickets.revive(connection, standing.reservation.id, TicketState.VALID if sold else TicketState.SUSPENDED)
+    tickets.revive(connection, reservation_id, TicketState.VALID if sold else TicketState.SUSPENDED)
+    if gone := [ticket.id for ticket in found if ticket.replaced_by is not None]:
+        log.error("refund_failed_after_resale", reservation_id=reservation_id, tickets=gone)

@@ -17,6 +17,7 @@ from reservations.domain import (
 )
 from reservations.following import follow, submit
 from reservations.paging import PageQuery, Place
+from reservations.resale.routes import listings
 from reservations.schemas import (
     AccountDeleted,
     AccountVerified,
@@ -68,7 +69,7 @@ from shop.inventory.domain import (
     TemporarilyUnavailable,
 )
 
-__all__ = ["cards", "gate", "internal", "routes", "tickets", "waiting_rooms"]
+__all__ = ["cards", "gate", "internal", "listings", "routes", "tickets", "waiting_rooms"]
 
 routes = Routes("reservations", "Hold tickets, follow the log's verdict, give tickets back.")
 cards = Routes("purchase", "Buy in one call, with a card.")

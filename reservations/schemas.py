@@ -221,6 +221,8 @@ class Reservation(AnswerModel):
     refunded: bool = Field(
         False, description="What was paid has gone back in full: the tickets are void, unless one had been used."
     )
+    kind: Literal["sale", "resale"] = Field("sale", description="resale: of a ticket that somebody else had.")
+    listing_id: UUID | None = Field(None, description="Of a resale: which listing it holds.")
     access_token: str | None = Field(None, description="Opens this reservation; given to its maker alone.")
 
     @classmethod
@@ -242,6 +244,8 @@ class Reservation(AnswerModel):
             expires_at=sale.expires_at or reservation.created_at,
             log_position=LogPosition(topic=topic, partition=sale.partition, offset=sale.offset) if seen else None,
             refunded=reservation.refunded,
+            kind="resale" if reservation.is_resale else "sale",
+            listing_id=UUID(reservation.listing_id) if reservation.listing_id else None,
             access_token=access_token,
         )
 

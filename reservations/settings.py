@@ -11,7 +11,18 @@ from shared.settings import AuditSettings, CommonSettings, IdentitySettings, Mai
 from shop.inventory.settings import InventorySettings
 
 
-class HoldSettings(InventorySettings):
+class ResaleSettings(Settings):
+    """Tickets that are sold again."""
+
+    resale_price_cap_percent: int = Field(
+        110, ge=1, le=1000, description="Highest price of a listing, in percent of what the site sold the ticket for."
+    )
+    resale_ends_at_kick_off: Literal["on", "off"] = Field(
+        "on", description="Whether nothing is resold once its match has begun; `off` is for master lists of the past."
+    )
+
+
+class HoldSettings(InventorySettings, ResaleSettings):
     """How long holds last here."""
 
     hold_seconds: float = Field(600, gt=0, le=86_400, description="Time that a buyer has to pay.")
@@ -79,4 +90,5 @@ class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSetting
         min_length=16, description="Bearer token of the routes below /internal; 16 characters or more."
     )
 
+    shop_url: ServiceUrl = Field("http://127.0.0.1:3000", description="Address of the service shop.")
     worker_poll_seconds: float = Field(1.0, gt=0, le=60, description="Pause between two looks for work.")

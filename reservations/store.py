@@ -28,6 +28,7 @@ COLUMNS = (
     reservations.c.confirmed_at,
     reservations.c.account_id,
     reservations.c.resubmitted,
+    reservations.c.listing_id,
 )
 
 STANDING = and_(charges.c.reservation_id == reservations.c.id, charges.c.outcome != Outcome.REFUSED.value)
@@ -35,11 +36,11 @@ WITH_REFUNDED = (*COLUMNS, exists().where(STANDING, charges.c.reason == REFUNDED
 
 
 def _reservation(row: Any) -> Reservation:
-    return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:14])
+    return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:15])
 
 
 def _with_refunded(row: Any) -> Reservation:
-    return replace(_reservation(row), refunded=row[14])
+    return replace(_reservation(row), refunded=row[15])
 
 
 INSERT = """
@@ -122,9 +123,11 @@ def of_buyers(connection: Connection, wishes: Iterable[Submit]) -> Callable[[], 
 
 def _rows(rows: Rows) -> list[Reservation]:
     """Of the driver's own rows, which have ids as `UUID`."""
-    return [
-        _reservation((str(row[0]), *row[1:12], None if row[12] is None else str(row[12]), *row[13:])) for row in rows
-    ]
+    return [_reservation((str(row[0]), *row[1:12], _text(row[12]), row[13], _text(row[14]))) for row in rows]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def set_confirmed(connection: Connection, reservation_id: str, moment: datetime) -> None:
@@ -159,6 +162,17 @@ def resubmitted(connection: Connection, limit: int) -> list[Reservation]:
 def set_mail_due(connection: Connection, reservation_id: str, due: MailDue | None) -> None:
     """Remembers what its buyer is to be written."""
     connection.execute(update(reservations).where(reservations.c.id == reservation_id).values(mail_due=due))
+
+
+def set_relist_due(connection: Connection, reservation_id: str, due: bool) -> None:
+    """Remembers whether its tickets, which are void, are to be offered again."""
+    connection.execute(update(reservations).where(reservations.c.id == reservation_id).values(relist_due=due))
+
+
+def relist_due(connection: Connection, limit: int) -> list[str]:
+    """Ids of reservations whose tickets are to be offered again, the oldest first."""
+    query = select(reservations.c.id).where(reservations.c.relist_due).order_by(reservations.c.created_at).limit(limit)
+    return list(connection.execute(query).scalars())
 
 
 def lock_mail_due(connection: Connection) -> tuple[Reservation, MailDue] | None:

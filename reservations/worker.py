@@ -11,6 +11,7 @@ import structlog
 
 from reservations import handlers, paying
 from reservations.handlers import Site
+from reservations.resale import handlers as resale
 from reservations.settings import WorkerSettings
 from reservations.tables import deliveries, idempotency_keys, inbox, mails
 from reservations.tickets import mailing
@@ -40,12 +41,16 @@ def run_once(site: Site, settings: WorkerSettings) -> int:
     expired = handlers.expire(site, settings, BATCH)
     asked_again = _resubmit_late(site, settings)
     settled = _settle_resubmitted(site)
+    resold = _see_to_listings(site, settings)
     written = mailing.write_due(site, settings.codes(), settings.mail_from, LETTERS)
     pruned = _prune(site)
-    if expired or asked_again or settled or written:
-        log.info("worked", expired=expired, resubmitted=asked_again, settled=settled, written=written, pruned=pruned)
+    if expired or asked_again or settled or resold or written:
+        log.info(
+            "worked", expired=expired, resubmitted=asked_again, settled=settled, listings=resold, written=written,
+            pruned=pruned,
+        )  # fmt: skip
     # Letters are few at a time, so that holds end in time; who has written as many as that has more to do.
-    return expired + asked_again + settled + pruned + (BATCH if written == LETTERS else 0)
+    return expired + asked_again + settled + resold + pruned + (BATCH if written == LETTERS else 0)
 
 
 def _resubmit_late(site: Site, settings: WorkerSettings) -> int:
@@ -64,6 +69,10 @@ def _settle_resubmitted(site: Site) -> int:
         if state is not State.RESERVED:
             log.error("paid_sale_lost", reservation_id=reservation_id, code=state.value)
     return len(decided)
+
+
+def _see_to_listings(site: Site, settings: WorkerSettings) -> int:
+    return resale.expire(site, BATCH) + resale.end_stale(site, settings, BATCH) + resale.relist(site, settings, BATCH)
 
 
 def _prune(site: Site) -> int:
@@ -87,7 +96,7 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    addresses = {"payments": settings.payments_url, audit.TARGET: settings.security_url}
+    addresses = {"payments": settings.payments_url, "shop": settings.shop_url, audit.TARGET: settings.security_url}
     couriers = Couriers(database, deliveries, addresses, settings.service_token)
     postman = Postman(database, mails, settings, site.clock)
     couriers.start()

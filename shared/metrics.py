@@ -50,6 +50,9 @@ PAYMENT_EVENTS = Counter("matchday_payment_events_total", "Events that Stripe ha
 PAYMENT_DIFFERENCES = Counter("matchday_payment_differences_total", "Refunds at Stripe that the books do not take.")
 PAYMENT_DECLINES = Counter("matchday_payment_declines_total", "Cards declined while a buyer paid at Stripe.")
 
+# Resale
+LISTING_CHANGES = Counter("matchday_listing_changes_total", "What happened to listings.", ["kind"])
+
 # Waiting rooms
 WAITING_ROOM_PLACES = Counter("matchday_waiting_room_places_total", "What became of places and requests.", ["event"])
 WAITING_ROOM_WAITING = Gauge("matchday_waiting_room_waiting", "Places in a match's line.", ["match_number"])

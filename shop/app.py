@@ -6,12 +6,12 @@ from security.engine.gate import RedisGate
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
 from shop import handlers, routes
-from shop.routes import Wiring
 from shop.schemas import encode_availability
 from shop.search.handlers import Finder
 from shop.settings import ShopSettings
 from shop.snapshot import Snapshots
 from shop.stream import Stream
+from shop.wiring import Wiring
 
 
 def create_app(settings: ShopSettings) -> HttpApp:
@@ -32,7 +32,7 @@ def create_app(settings: ShopSettings) -> HttpApp:
         "shop",
         "Matches of the tournament, their prices, and what is left of them.",
         settings,
-        routes=[routes.matches, routes.internal],
+        routes=[routes.matches, routes.listings, routes.internal, routes.listing_events],
         wiring=Wiring(database, federation, snapshots, stream, settings.currency, Finder(database)),
         readiness={"postgresql": database.ping},
         details=lambda: {"viewers": stream.viewers},

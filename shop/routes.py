@@ -1,20 +1,17 @@
 """HTTP: parse, one use case, answer."""
 
-from dataclasses import dataclass
-
 import orjson
 from flask import Response
 
 from security.engine.addresses import address_of
 from shared import tracing
-from shared.database import Database
 from shared.errors import DependencyUnavailable, NotFound, Overloaded, TooManyStreams, TooManyStreamsOfAddress
 from shared.http import ETAG, Answer, PathNumber, Routes
 from shared.http.conditional import conditional_json
 from shop import handlers
 from shop.domain import Match, find
 from shop.handlers import LogNotRead, MessageRefused, TicketMessage
-from shop.inventory.apply import Federation
+from shop.listings.routes import listing_events, listings
 from shop.schemas import (
     AvailabilityAnswer,
     MatchAnswer,
@@ -32,34 +29,16 @@ from shop.schemas import (
     encode_suggestions,
 )
 from shop.search.domain import scores_of, suggestions
-from shop.search.handlers import Finder
-from shop.snapshot import Content, Snapshots
-from shop.stream import Stream
+from shop.snapshot import Content
+from shop.wiring import Wiring
 
 NOT_CHANGED = {304: Answer("Not changed since the entity tag that was sent", headers=ETAG)}
 EVENT_STREAM = "text/event-stream"
 
+__all__ = ["internal", "listing_events", "listings", "matches"]
+
 matches = Routes("matches", "What is played, and what is left of it.")
 internal = Routes("internal", "For this site's own services.")
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What `app.py` made."""
-
-    database: Database
-    federation: Federation
-    snapshots: Snapshots
-    stream: Stream
-    currency: str
-    finder: Finder
-
-    def match(self, match_number: int) -> tuple[Content, Match]:
-        content = self.snapshots.get()
-        match = content.matches.get(match_number)
-        if match is None:
-            raise NotFound(f"there is no match {match_number}")
-        return content, match
 
 
 @matches.get("/api/matches", answer=MatchPage, sends=ETAG, also=NOT_CHANGED, raises=[DependencyUnavailable, Overloaded])

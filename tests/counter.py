@@ -41,6 +41,8 @@ FACTS = {
     "deliveries": "SELECT * FROM reservations.deliveries ORDER BY number",
     "inbox": "SELECT id, source FROM reservations.inbox ORDER BY id",
     "mails": "SELECT * FROM reservations.mails ORDER BY created_at, id",
+    "listings": "SELECT * FROM reservations.listings ORDER BY id",
+    "resale_holds": "SELECT * FROM reservations.resale_holds ORDER BY sale_id",
 }
 
 
@@ -135,7 +137,10 @@ class Service:
 
     def clear(self) -> None:
         """As if nobody had ever asked for anything."""
-        names = ("reservations", "idempotency_keys", "charges", "tickets", "admissions", "deliveries", "inbox", "mails")
+        names = (
+            "reservations", "idempotency_keys", "charges", "tickets", "admissions", "deliveries", "inbox", "mails",
+            "listings", "resale_holds",
+        )  # fmt: skip
         ours = ", ".join(f"reservations.{name}" for name in names)
         self.sql.execute(f"TRUNCATE shop.sales, shop.outbox, {ours}".encode())
         self.sql.execute("UPDATE shop.pools SET held = 0, sold = 0, log_held = 0, log_sold = 0")
@@ -185,14 +190,15 @@ def _open(settings: ReservationsSettings) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def open_worker(service: Service) -> Iterator[Callable[[], None]]:
-    """Lets the worker look once, whenever it is called; it sends no mail and posts nothing."""
+def open_worker(service: Service, **more: str) -> Iterator[Callable[[], None]]:
+    """Lets the worker look once, whenever it is called; it sends no mail and posts nothing. `more` are settings."""
     given = {
         "DATABASE_URL": service.settings.database_url,
         "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
         "SERVICE_TOKEN": service.service_token,
         "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
         "SMTP_URL": "smtp://127.0.0.1:1",
+        **more,
     }
     settings = load(WorkerSettings, given)
     database = Database(settings, "worker")

@@ -58,7 +58,10 @@ class WrongMatch(MatchdayError):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right of one person to see one match; `number` counts the tickets of its reservation from 1."""
+    """The right of one person to see one match; `number` counts the tickets of its reservation from 1.
+
+    `replaced_by` is the ticket of who has bought its place; the old one is void then.
+    """
 
     id: str
     reservation_id: str
@@ -68,6 +71,7 @@ class Ticket:
     state: TicketState
     issued_at: datetime
     admitted_at: datetime | None = None
+    replaced_by: str | None = None
 
     @property
     def status(self) -> Status:

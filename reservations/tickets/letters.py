@@ -34,6 +34,15 @@ you paid ({quantity} x {price} {currency}) goes back to you by itself, in full.
 
 Reservation {reservation}
 """
+RESALE_REFUND = """\
+Hello,
+
+your payment for match {match}, category {category}, came when the ticket was not to be had
+any more: somebody else has bought it, or it is no longer for sale. We are sorry. What you
+paid ({price} {currency}) goes back to you by itself, in full.
+
+Reservation {reservation}
+"""
 GIVEN_BACK = """\
 Hello,
 
@@ -68,7 +77,7 @@ def tickets_letter(reservation: Reservation, sheets: Sequence[Sheet], site: str)
 
 def refund_letter(reservation: Reservation) -> Mail:
     """That the money goes back."""
-    text = REFUND.format(**_facts(reservation))
+    text = (RESALE_REFUND if reservation.is_resale else REFUND).format(**_facts(reservation))
     return Mail("refund", reservation.email, f"Your money goes back: match {reservation.pool.match_number}", text)
 
 

@@ -22,6 +22,7 @@ COLUMNS = (
     tickets.c.state,
     tickets.c.issued_at,
     admissions.c.admitted_at,
+    tickets.c.replaced_by,
 )
 ADMISSION_COLUMNS = (
     admissions.c.ticket_id,
@@ -35,8 +36,8 @@ ADMISSION_COLUMNS = (
 
 
 def _ticket(row: Any) -> Ticket:
-    ticket_id, reservation_id, number, match_number, category, state, issued_at, admitted_at = row
-    return Ticket(ticket_id, reservation_id, number, match_number, category, TicketState(state), issued_at, admitted_at)
+    ticket_id, reservation_id, number, match_number, category, state, *times = row
+    return Ticket(ticket_id, reservation_id, number, match_number, category, TicketState(state), *times)
 
 
 def issue(connection: Connection, reservation: Reservation, now: datetime) -> bool:
@@ -66,14 +67,24 @@ def set_state(connection: Connection, reservation_id: str, state: TicketState) -
 
 
 def revive(connection: Connection, reservation_id: str, state: TicketState) -> None:
-    """Lets the tickets count again, or wait, that a reservation had last, though they are void."""
+    """Lets the tickets count again, or wait, that a reservation had last, though they are void.
+
+    A place that somebody else has by now is not given back.
+    """
     last = (
         select(tickets.c.id)
         .ext(distinct_on(tickets.c.number))
         .where(tickets.c.reservation_id == reservation_id)
         .order_by(tickets.c.number, tickets.c.issued_at.desc())
     )
-    connection.execute(update(tickets).where(tickets.c.id.in_(last)).values(state=state.value))
+    still_there = tickets.c.replaced_by.is_(None)
+    connection.execute(update(tickets).where(tickets.c.id.in_(last), still_there).values(state=state.value))
+
+
+def replace(connection: Connection, ticket_id: str, successor_id: str) -> None:
+    """Makes a ticket void for good: its place is that of another ticket now."""
+    void = {"state": TicketState.VOID.value, "replaced_by": successor_id}
+    connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(**void))
 
 
 def void_ids(connection: Connection, match_number: int | None, after: str | None, limit: int) -> list[str]:

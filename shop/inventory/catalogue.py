@@ -6,6 +6,7 @@ that it counts for, and a site that reads everything anew judges alike.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import orjson
@@ -113,6 +114,12 @@ def find_match(connection: Connection, match_number: int) -> MatchEntry | None:
         return None
     number, round_number, date_utc, location, home_team, away_team, group = row
     return MatchEntry(number, round_number, date_utc, location, home_team, away_team, group, ())
+
+
+def begun_matches(connection: Connection, now: datetime) -> list[int]:
+    """The numbers of matches whose kick-off is over."""
+    statement = "SELECT match_number FROM shop.matches WHERE date_utc <= :now ORDER BY match_number"
+    return list(connection.execute(text(statement), {"now": now}).scalars())
 
 
 def find_price(connection: Connection, pool: Pool) -> Decimal | None:

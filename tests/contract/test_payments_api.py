@@ -26,7 +26,13 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", door)
 # What no schema can say: what Stripe has signed, and which cards and expiry dates there are.
 HAS_RULES = ("/api/payments/webhook", "/internal/payments/card")
 # By their form these could be names of payments, which can be read.
-BESIDE_PAYMENTS = ("/api/payments/webhook", "/internal/payments/cancelled", "/internal/payments/card")
+BESIDE_PAYMENTS = (
+    "/api/payments/webhook",
+    "/api/payments/payouts",
+    "/internal/payments/cancelled",
+    "/internal/payments/card",
+    "/internal/payments/credits",
+)
 
 
 @pytest.fixture(scope="module")

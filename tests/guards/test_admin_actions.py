@@ -27,7 +27,7 @@ OF_THE_OPERATOR = {
 }
 # What moves money or gives rights.
 FRESH = {
-    "payments": {"POST /api/payments/{paymentId}/refunds"},
+    "payments": {"POST /api/payments/{paymentId}/refunds", "POST /api/payments/payouts/{payoutId}/paid"},
     "users": {"PUT /api/users/accounts/{accountId}/roles"},
 }
 
@@ -120,6 +120,7 @@ BODIES: dict[str, Any] = {
     "addEntry": {"kind": "block", "network": "192.0.2.1", "reason": "a test"},
     "addEntryInternally": {"kind": "block", "network": "192.0.2.1", "reason": "a test"},
     "setWaitingRoom": {"mode": "on"},
+    "payOut": {},
 }
 
 

@@ -117,6 +117,7 @@ PUBLIC = {
     "payments": {"POST /api/payments/webhook"},  # Stripe's signature
     "reservations": {
         "GET /api/tickets/keys",
+        "POST /api/listings/{listingId}/hold",
         "POST /api/reservation",
         "POST /api/reservations",
         "GET /api/waiting-rooms/{matchNumber}",
@@ -126,6 +127,8 @@ PUBLIC = {
     "security": {"GET /api/security/challenge"},
     "shop": {
         "GET /api/availability/stream",
+        "GET /api/listings",
+        "GET /api/listings/{listingId}",
         "GET /api/matches",
         "GET /api/matches/{matchNumber}",
         "GET /api/matches/{matchNumber}/availability",

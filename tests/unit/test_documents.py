@@ -13,6 +13,7 @@ import reservations.waiting_room.tables
 import security.tables
 import shared.metrics  # noqa: F401 - registers the metrics
 import shop.inventory.tables
+import shop.listings.tables
 import shop.search.tables
 import users.tables
 from matchday.cli import main
@@ -77,6 +78,7 @@ def test_every_table_has_its_owner() -> None:
         table.fullname
         for metadata in (
             shop.inventory.tables.metadata,
+            shop.listings.tables.metadata,
             shop.search.tables.metadata,
             reservations.tables.metadata,
             reservations.waiting_room.tables.metadata,

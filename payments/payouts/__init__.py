@@ -1,0 +1,1 @@
+"""What sellers of tickets are credited with, and that it was paid out to them."""

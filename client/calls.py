@@ -70,6 +70,7 @@ class Lines:
             "reservations": settings.reservations_url,
             "payments": settings.payments_url,
             "security": settings.security_url,
+            "log": settings.shop_consumer_url,
         }
         self._seconds = settings.service_seconds_max
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=64)

@@ -35,12 +35,17 @@ def _guests(visit: "Visit") -> bool:
     return visit.account is None
 
 
+def _admins(visit: "Visit") -> bool:
+    return visit.may("admin")
+
+
 PLACES = (
     Place("/matches", N_("Matches"), _everybody),
     Place("/resale", N_("Resale"), _everybody),
     Place("/tickets", N_("My tickets"), _everybody),
     Place("/gate", N_("Gate"), _gate),
     Place("/account", N_("Account"), _signed_in),
+    Place("/admin", N_("Admin"), _admins),
     Place("/sign-in", N_("Sign in"), _guests),
 )
 

@@ -41,7 +41,7 @@ class ProcessSpec:
 
 PROCESSES = (
     ProcessSpec("shop", "shop", 3000, "SHOP_URL"),
-    ProcessSpec("shop-consumer", "shop_consumer", 3010),
+    ProcessSpec("shop-consumer", "shop_consumer", 3010, "SHOP_CONSUMER_URL"),
     ProcessSpec("users", "users", 3030, "USERS_URL"),
     ProcessSpec("users-worker", "users.worker"),
     ProcessSpec("security", "security", 3050, "SECURITY_URL"),

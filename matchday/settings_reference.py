@@ -33,6 +33,7 @@ from reservations.waiting_room.settings import WaitingRoomSettings
 from security.engine.settings import GateSettings
 from security.settings import SecuritySettings
 from shared.settings import (
+    AuditSettings,
     CommonSettings,
     DatabaseSettings,
     HttpSettings,
@@ -73,6 +74,7 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (HttpSettings, "HTTP", "Of each process that answers HTTP."),
     (IdentitySettings, "Who is signed in", ""),
     (MailSettings, "Mail", ""),
+    (AuditSettings, "The log of what admins change", ""),
     (GateSettings, "The gate", "Of each process that answers HTTP: what every request is asked about first."),
     (SecuritySettings, "Security", ""),
     (KeySettings, "Keys of accounts", "`USERS_SECRET` must be the same in `users` and its worker."),

@@ -167,6 +167,25 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """Which payments an operator looks for; `email` in any case of letters."""
+
+    id: str | None = None
+    reservation_id: str | None = None
+    intent_id: str | None = None
+    email: str | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list of payments, newest first: behind this one."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """Money on its way back to the buyer."""
 

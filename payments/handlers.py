@@ -22,6 +22,8 @@ from payments.domain import (
     Intent,
     Outcome,
     Payment,
+    Place,
+    Search,
     Status,
     StripeRefused,
     StripeStuck,
@@ -155,6 +157,12 @@ def look_up(site: Site, payment_id: str) -> Payment:
     if payment is None:
         raise NotFound("there is no such payment")
     return payment
+
+
+def search(site: Site, wanted: Search, after: Place | None, limit: int) -> list[tuple[Payment, int]]:
+    """Payments for an operator, newest first, each with what has gone back."""
+    with site.database.transaction() as connection:
+        return store.search(connection, wanted, after, limit)
 
 
 # Paying with a card on the server: the partners' reference route

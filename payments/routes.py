@@ -29,6 +29,8 @@ from payments.schemas import (
     Delivery,
     Difference,
     Forgotten,
+    FoundPayment,
+    FoundPayments,
     Heard,
     Ledger,
     ListDeliveries,
@@ -36,10 +38,12 @@ from payments.schemas import (
     NewRefund,
     OutcomeTold,
     Payment,
+    PaymentQuery,
     Refund,
     Refunds,
     ReservationEnded,
     WebhookHeaders,
+    cursor_behind,
 )
 from payments.wiring import Wiring
 from security.engine.gate import name_of
@@ -60,6 +64,7 @@ SIGNED = Seal(
     lambda wiring, signature: wiring.events.may_be_signed(signature),
     lambda wiring, signature, body: wiring.events.is_signed(signature, body),
 )
+OPERATORS = roles("admin", services=True)
 EVENT = {
     "type": "object",
     "description": "An event as Stripe sends it, https://docs.stripe.com/api/events",
@@ -128,6 +133,20 @@ def hear_event(wiring: Wiring, body: bytes, headers: WebhookHeaders) -> Heard:
     """
     hearing.hear(wiring.site, wiring.events.read(body, headers.signature))
     return Heard()
+
+
+@admin.get("/api/payments", answer=FoundPayments, access=OPERATORS, raises=[DependencyUnavailable])
+def find_payments(wiring: Wiring, query: PaymentQuery) -> FoundPayments:
+    """Find payments, newest first."""
+    found = handlers.search(wiring.site, query.search(), query.place(), query.limit)
+    items = [FoundPayment.of(payment, refunded) for payment, refunded in found]
+    return FoundPayments(items=items, next_cursor=cursor_behind(found[-1][0]) if len(found) == query.limit else None)
+
+
+@admin.get("/api/ledger", answer=Ledger, access=OPERATORS, raises=[DependencyUnavailable])
+def read_ledger(wiring: Wiring) -> Ledger:
+    """The books' balances."""
+    return get_ledger(wiring)
 
 
 @admin.get(

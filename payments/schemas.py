@@ -1,10 +1,10 @@
 """The HTTP models."""
 
-from datetime import datetime
-from typing import Literal, Self
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StringConstraints
 
 from payments import domain
 from shared.delivery import Kept
@@ -12,6 +12,7 @@ from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 
 AMOUNT_MAX = 1_000_000_000
 CURRENCY = r"^[A-Z]{3}$"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NewPayment(BodyModel):
@@ -64,6 +65,82 @@ class Payment(AnswerModel):
             expires_at=payment.expires_at,
             created_at=payment.created_at,
         )
+
+
+class FoundPayment(AnswerModel):
+    """A payment as an operator sees it."""
+
+    id: UUID
+    reservation_id: UUID
+    status: domain.Status
+    amount: int = Field(description="In the currency's minor units.")
+    received: int = Field(description="What Stripe has taken.")
+    refunded: int = Field(description="What has gone back, or is on its way.")
+    currency: str
+    email: str = Field(description="The buyer's; `deleted` when the account is gone.")
+    account_id: UUID | None
+    intent_id: str | None
+    charge_id: str | None
+    outcome: domain.Outcome | None
+    outcome_reason: str | None
+    failure: Failure | None
+    expires_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, payment: domain.Payment, refunded: int) -> Self:
+        """The payment, and what has gone back of it."""
+        names = ("status", "amount", "received", "currency", "email", "intent_id", "charge_id", "outcome")
+        times = ("outcome_reason", "expires_at", "created_at")
+        failed = payment.failure_code is not None
+        return cls(
+            id=UUID(payment.id),
+            reservation_id=UUID(payment.reservation_id),
+            refunded=refunded,
+            account_id=None if payment.account_id is None else UUID(payment.account_id),
+            failure=Failure(code=payment.failure_code or "", decline_code=payment.decline_code) if failed else None,
+            **{name: getattr(payment, name) for name in (*names, *times)},
+        )
+
+
+class FoundPayments(AnswerModel):
+    """Payments, newest first."""
+
+    items: list[FoundPayment]
+    next_cursor: str | None
+
+
+PLACE = r"^[0-9]{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+Cursor = Annotated[str, StringConstraints(max_length=80, pattern=PLACE)]
+
+
+class PaymentQuery(QueryModel):
+    """Which payments."""
+
+    id: UUID | None = None
+    reservation_id: UUID | None = None
+    intent_id: str | None = Field(None, max_length=200, pattern=r"^[A-Za-z0-9_]+$", description="Stripe's id.")
+    email: str | None = Field(None, max_length=254, description="The buyer's, in any case of letters.")
+    status: domain.Status | None = None
+    cursor: Cursor | None = Field(None, description="`nextCursor` of the page before.")
+    limit: int = Field(50, ge=1, le=200)
+
+    def search(self) -> domain.Search:
+        """The same for the domain."""
+        ids = {name: str(value) for name in ("id", "reservation_id") if (value := getattr(self, name)) is not None}
+        return domain.Search(**ids, intent_id=self.intent_id, email=self.email, status=self.status)
+
+    def place(self) -> domain.Place | None:
+        """Behind which payment the page begins."""
+        if self.cursor is None:
+            return None
+        microseconds, _, payment_id = self.cursor.partition(".")
+        return domain.Place(EPOCH + timedelta(microseconds=int(microseconds)), str(UUID(payment_id)))
+
+
+def cursor_behind(payment: domain.Payment) -> str:
+    """The cursor of the page that follows this payment."""
+    return f"{(payment.created_at - EPOCH) // timedelta(microseconds=1)}.{payment.id}"
 
 
 class NewRefund(BodyModel):

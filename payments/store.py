@@ -17,8 +17,10 @@ from payments.domain import (
     Held,
     Outcome,
     Payment,
+    Place,
     Refund,
     RefundStatus,
+    Search,
     Status,
     StripeRefund,
     sums_to_zero,
@@ -31,7 +33,10 @@ FORGOTTEN = "deleted"
 
 
 def _payment(row: Any) -> Payment:
-    values = dict(row._mapping)
+    return _payment_of(dict(row._mapping))
+
+
+def _payment_of(values: dict[str, Any]) -> Payment:
     values["status"] = Status(values["status"])
     values["outcome"] = None if values["outcome"] is None else Outcome(values["outcome"])
     return Payment(**values)
@@ -81,6 +86,30 @@ def of_reservation(connection: Connection, reservation_id: str) -> list[Payment]
     """All payments of a reservation, newest first."""
     rows = select(*PAYMENT).where(payments.c.reservation_id == reservation_id).order_by(payments.c.created_at.desc())
     return [_payment(row) for row in connection.execute(rows)]
+
+
+def search(connection: Connection, wanted: Search, after: Place | None, limit: int) -> list[tuple[Payment, int]]:
+    """Payments that fit, newest first, each with what has gone back or is on its way."""
+    back = (
+        select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0))
+        .where(refunds.c.payment_id == payments.c.id, refunds.c.status != RefundStatus.FAILED)
+        .scalar_subquery()
+    )
+    query = select(*PAYMENT, back.label("back")).order_by(payments.c.created_at.desc(), payments.c.id.desc())
+    for name in ("id", "reservation_id", "intent_id", "status"):
+        if getattr(wanted, name) is not None:
+            query = query.where(payments.c[name] == getattr(wanted, name))
+    if wanted.email is not None:
+        query = query.where(sa.func.lower(payments.c.email) == wanted.email.lower())
+    if after is not None:
+        place = sa.tuple_(payments.c.created_at, payments.c.id)
+        query = query.where(place < sa.tuple_(sa.literal(after.created_at), sa.literal(after.id, payments.c.id.type)))
+    found = []
+    for row in connection.execute(query.limit(limit)):
+        values = dict(row._mapping)
+        back_already = int(values.pop("back"))
+        found.append((_payment_of(values), back_already))
+    return found
 
 
 def _find(connection: Connection, where: sa.ColumnElement[bool], *, lock: bool = False) -> Payment | None:

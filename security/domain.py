@@ -12,7 +12,6 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 CLASSES: tuple[tuple[str, str, str], ...] = (
     ("", r"/internal/.*|/api/security/check", "internal"),
     ("GET", r"/api/security/challenge", "challenge"),
-    ("POST", r"/api/refused/[^/]+/replay", "internal"),
     ("POST", r"/api/reservations|/api/listings/[^/]+/hold", "hold"),
     ("POST", r"/api/reservation|/api/payments", "pay"),
     ("POST", r"/api/payments/webhook", "webhook"),

@@ -69,6 +69,10 @@ class Language:
     def number(self, value: float) -> str:
         return numbers.format_decimal(value, locale=self.locale)
 
+    def percent(self, share: float) -> str:
+        """A share between 0 and 1, in whole percent."""
+        return numbers.format_percent(share, locale=self.locale)
+
     def money(self, amount: Decimal | float, currency: str) -> str:
         """`amount` in major units; without cents where there are none, as prices are written."""
         value = Decimal(str(amount))

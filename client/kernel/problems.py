@@ -61,6 +61,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "password_required": (N_("Please give your password"), N_("It shows that the account is yours.")),
     "stripe_refused": (N_("This cannot be paid by card"), N_("Nothing was charged. Please write to us.")),
+    "reauthentication_required": (N_("Please give your password again"), N_("It is needed for money and roles.")),
+    "already_replayed": (N_("This record has counted already"), N_("Nothing was changed.")),
+    "still_refused": (N_("This record is refused again"), N_("Its reason still stands.")),
+    "not_paid": (N_("There is nothing to give back"), N_("The payment has not succeeded.")),
+    "refund_too_large": (N_("That is more than is left of the payment"), N_("Give back less.")),
+    "list_full": (N_("The lists are full"), N_("Take something off first.")),
     "too_many_streams": (N_("Many people are watching"), N_("Numbers come when you load the page again.")),
     "broker_unavailable": (
         N_("We cannot ask for tickets at present"),

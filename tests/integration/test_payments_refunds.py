@@ -422,3 +422,65 @@ def test_what_is_in_the_books_stays_there(till: Till, payment: dict[str, Any], s
     with pytest.raises(psycopg.errors.CheckViolation, match="only written to"):
         till.sql.execute(statement.encode())
     assert till.books(payment["id"]) == EARNED
+
+
+# What admins see and do
+
+
+def _find(till: Till, headers: dict[str, str] | None = None, **query: Any) -> list[dict[str, Any]]:
+    answer = till.http.get("/api/payments", params=query, headers=headers or till.signer.bearer("admin"))
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def test_an_admin_finds_a_payment_by_what_a_buyer_can_tell(till: Till, payment: dict[str, Any]) -> None:
+    other = _paid(till)
+    till.refund(payment["id"], amount=10_000)
+    (found,) = _find(till, id=payment["id"])
+    assert (found["amount"], found["received"], found["refunded"]) == (25_000, 25_000, 10_000)
+    assert (found["status"], found["outcome"]) == ("succeeded", "reserved")
+    for query in ({"reservationId": payment["reservationId"]}, {"intentId": payment["intentId"]}):
+        assert [each["id"] for each in _find(till, **query)] == [payment["id"]]
+    by_email = [each["id"] for each in _find(till, email=found["email"].upper())]
+    assert payment["id"] in by_email
+    assert _find(till, email="nobody@example.org") == []
+    assert [each["id"] for each in _find(till, limit=1)] == [other["id"]], "the newest first"
+    assert payment["id"] in {each["id"] for each in _find(till, headers=till.operator, status="succeeded", limit=200)}
+
+
+def test_the_list_of_payments_is_read_in_pages_and_loses_none(till: Till) -> None:
+    made = [till.pay(till.twin.hold())["id"] for _ in range(3)]
+    read, cursor = [], None
+    for _ in range(2):
+        query = {"limit": "2", "status": "requires_payment_method"} | ({"cursor": cursor} if cursor else {})
+        page = till.http.get("/api/payments", params=query, headers=till.operator).json()
+        read += [each["id"] for each in page["items"]]
+        cursor = page["nextCursor"]
+    assert read[:3] == made[::-1]
+    for nonsense in ("1", "1.2", f"1.{'-' * 36}", f"{'9' * 17}.{uuid.uuid4()}"):
+        answer = till.http.get("/api/payments", params={"cursor": nonsense}, headers=till.operator)
+        assert answer.status_code == 422
+
+
+def test_only_admins_read_payments_and_books_and_nobody_refunds_with_an_old_password(
+    till: Till, payment: dict[str, Any]
+) -> None:
+    for path in ("/api/payments", "/api/ledger"):
+        assert till.http.get(path).status_code == 401
+        assert till.http.get(path, headers=till.signer.bearer("gate", "partner")).status_code == 403
+        assert till.http.get(path, headers=till.signer.bearer("admin", password_ago=3600)).status_code == 200
+    path = f"/api/payments/{payment['id']}/refunds"
+    stale = till.http.post(path, json={}, headers=till.signer.bearer("admin", password_ago=301))
+    assert (stale.status_code, stale.json()["code"]) == (403, "reauthentication_required")
+    without = till.signer.claims("admin")
+    del without["auth_time"]
+    headers = {"Authorization": f"Bearer {till.signer.sign(without)}"}
+    assert till.http.post(path, json={}, headers=headers).json()["code"] == "reauthentication_required"
+    assert till.refunds(payment["id"]) == []
+    assert till.http.post(path, json={}, headers=till.signer.bearer("admin")).status_code == 201
+    till.settle()
+    told = till.rows("SELECT body FROM payments.deliveries WHERE target = 'security' ORDER BY number")
+    assert told[-2]["body"]["operation"] == "createRefund"
+    assert told[-2]["body"]["path"] == path
+    assert told[-1]["body"]["status"] == 201

@@ -60,7 +60,8 @@ def client(settings: SecuritySettings, signer: Signer, monkeypatch: pytest.Monke
 @pytest.fixture
 def desk(settings: SecuritySettings) -> Iterator[Desk]:
     database, published = Database(settings, "test"), Published(settings.redis_url)
-    yield Desk(database, published, SystemClock(), settings.list_entries_max, timedelta(days=30))
+    kept = timedelta(days=30)
+    yield Desk(database, published, SystemClock(), settings.list_entries_max, kept, kept)
     published.close()
     database.close()
 
@@ -281,7 +282,7 @@ def test_what_was_drained_is_not_drained_again_even_if_redis_still_has_it(desk: 
         def forget(self, last_id: str) -> None:
             raise RuntimeError("killed before the stream was cut")
 
-    killed = Desk(desk.database, Forgetful(redis_url), desk.clock, 5, desk.audit_kept)
+    killed = Desk(desk.database, Forgetful(redis_url), desk.clock, 5, desk.audit_kept, desk.actions_kept)
     with pytest.raises(RuntimeError):
         handlers.drain(killed)
     assert handlers.drain(desk) == 0
@@ -321,7 +322,8 @@ def test_old_decisions_are_deleted(desk: Desk, redis_url: str) -> None:
     handlers.drain(desk)
     handlers.prune(desk)
     assert total(desk) == 3
-    later = Desk(desk.database, desk.published, FixedClock(datetime.now(UTC) + timedelta(days=31)), 5, desk.audit_kept)
+    clock = FixedClock(datetime.now(UTC) + timedelta(days=31))
+    later = Desk(desk.database, desk.published, clock, 5, desk.audit_kept, desk.actions_kept)
     handlers.prune(later)
     assert total(desk) == 0
 

@@ -1,0 +1,7 @@
+"""The admins' pages, one module an area; `ALL` is what `pages/__init__.py` serves."""
+
+from client.pages.admin import actions, log, money, overview, password, people, rooms, security
+
+ALL = (
+    overview.pages, log.pages, security.pages, money.pages, people.pages, rooms.pages, actions.pages, password.pages,
+)  # fmt: skip

@@ -30,7 +30,7 @@ def listing(calls: Calls, listing_id: str) -> Json:
 
 def hold_listing(calls: Calls, listing_id: str, wish: Json, key: str) -> Json:
     """Locks a listing for the visitor; a reservation that is held at once."""
-    given: Json = calls.post("reservations", f"/api/listings/{listing_id}/hold", wish, key=key)
+    given: Json = calls.post("reservations", f"/api/resale/listings/{listing_id}/hold", wish, key=key)
     return given
 
 
@@ -43,27 +43,27 @@ def ticket(calls: Calls, ticket_id: str) -> Json:
 def own_listings(calls: Calls, cursor: str | None) -> Json:
     """A page of all that the account has ever offered, newest first."""
     query = {"limit": 50} | ({"cursor": cursor} if cursor else {})
-    given: Json = calls.get("reservations", "/api/listings/mine", query=query)
+    given: Json = calls.get("reservations", "/api/resale/listings/mine", query=query)
     return given
 
 
 def offer(calls: Calls, ticket_id: str, price: float, key: str) -> Json:
     """Offers a ticket; `price` is in major units."""
     body = {"ticketId": ticket_id, "price": price}
-    given: Json = calls.post("reservations", "/api/listings", body, key=key)
+    given: Json = calls.post("reservations", "/api/resale/listings", body, key=key)
     return given
 
 
 def reprice(calls: Calls, listing_id: str, price: float) -> Json:
     """Another price, in major units."""
-    path = f"/api/listings/{listing_id}"
+    path = f"/api/resale/listings/{listing_id}"
     given: Json = calls.ask("PATCH", "reservations", path, body={"price": price}).json
     return given
 
 
 def withdraw(calls: Calls, listing_id: str) -> Json:
     """Takes a listing off the market."""
-    given: Json = calls.ask("DELETE", "reservations", f"/api/listings/{listing_id}").json
+    given: Json = calls.ask("DELETE", "reservations", f"/api/resale/listings/{listing_id}").json
     return given
 
 

@@ -12,7 +12,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 CLASSES: tuple[tuple[str, str, str], ...] = (
     ("", r"/internal/.*|/api/security/check", "internal"),
     ("GET", r"/api/security/challenge", "challenge"),
-    ("POST", r"/api/reservations|/api/listings/[^/]+/hold", "hold"),
+    ("POST", r"/api/reservations|/api/resale/listings/[^/]+/hold", "hold"),
     ("POST", r"/api/reservation|/api/payments", "pay"),
     ("POST", r"/api/payments/webhook", "webhook"),
     ("POST", r"/api/tickets/(?:verify|admissions)", "gate"),

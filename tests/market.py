@@ -106,7 +106,7 @@ class Market:
     def put_up(self, person: Person, ticket_id: str, price: float, key: str | None = None) -> TestResponse:
         headers = {"Idempotency-Key": key} if key else {}
         body = {"ticketId": ticket_id, "price": price}
-        return self.call(person, "POST", "/api/listings", json=body, headers=headers)
+        return self.call(person, "POST", "/api/resale/listings", json=body, headers=headers)
 
     def offer(self, person: Person, ticket_id: str, price: float = 80) -> dict[str, Any]:
         answer = self.put_up(person, ticket_id, price)
@@ -115,14 +115,14 @@ class Market:
         return made
 
     def reprice(self, person: Person, listing_id: str, price: float) -> TestResponse:
-        return self.call(person, "PATCH", f"/api/listings/{listing_id}", json={"price": price})
+        return self.call(person, "PATCH", f"/api/resale/listings/{listing_id}", json={"price": price})
 
     def withdraw(self, person: Person, listing_id: str) -> TestResponse:
-        return self.call(person, "DELETE", f"/api/listings/{listing_id}")
+        return self.call(person, "DELETE", f"/api/resale/listings/{listing_id}")
 
     def hold(self, person: Person | None, listing_id: str, key: str | None = None, **body: Any) -> TestResponse:
         headers = {"Idempotency-Key": key} if key else {}
-        return self.call(person, "POST", f"/api/listings/{listing_id}/hold", json=body, headers=headers)
+        return self.call(person, "POST", f"/api/resale/listings/{listing_id}/hold", json=body, headers=headers)
 
     def admit(self, code: str) -> TestResponse:
         return self.reservations.call(

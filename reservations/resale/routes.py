@@ -40,7 +40,7 @@ def _account(caller: Caller) -> Account:
 
 
 @listings.post(
-    "/api/listings",
+    "/api/resale/listings",
     answer=OwnListingAnswer,
     status=201,
     sends=LOCATION,
@@ -60,7 +60,7 @@ def create_listing(wiring: Wiring, caller: Caller, body: NewListing, headers: Id
     return json_answer(OwnListingAnswer.of(made), 201, [("Location", f"/api/listings/{made.id}")])
 
 
-@listings.get("/api/listings/mine", answer=OwnListings, access=SIGNED_IN, raises=[DependencyUnavailable])
+@listings.get("/api/resale/listings/mine", answer=OwnListings, access=SIGNED_IN, raises=[DependencyUnavailable])
 def list_own_listings(wiring: Wiring, caller: Caller, query: PageQuery) -> OwnListings:
     """All that the account has ever offered, newest first."""
     page, place = handlers.listed(wiring.site, _account(caller).id, query.place(), query.limit)
@@ -70,7 +70,7 @@ def list_own_listings(wiring: Wiring, caller: Caller, query: PageQuery) -> OwnLi
 
 
 @listings.patch(
-    "/api/listings/{listingId}", answer=OwnListingAnswer, access=SIGNED_IN, raises=[*CHANGING, PriceAboveCap]
+    "/api/resale/listings/{listingId}", answer=OwnListingAnswer, access=SIGNED_IN, raises=[*CHANGING, PriceAboveCap]
 )
 def reprice_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewPrice) -> OwnListingAnswer:
     """Change the price, as long as nobody holds the listing."""
@@ -78,14 +78,14 @@ def reprice_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewP
     return OwnListingAnswer.of(changed)
 
 
-@listings.delete("/api/listings/{listingId}", answer=OwnListingAnswer, access=SIGNED_IN, raises=CHANGING)
+@listings.delete("/api/resale/listings/{listingId}", answer=OwnListingAnswer, access=SIGNED_IN, raises=CHANGING)
 def withdraw_listing(wiring: Wiring, caller: Caller, listing_id: UUID) -> OwnListingAnswer:
     """Take the ticket off the market, as long as nobody holds it. One that is withdrawn is answered as it is."""
     return OwnListingAnswer.of(handlers.withdraw(wiring.site, _account(caller).id, str(listing_id)))
 
 
 @listings.post(
-    "/api/listings/{listingId}/hold",
+    "/api/resale/listings/{listingId}/hold",
     answer=Reservation,
     status=201,
     sends=LOCATION,

@@ -61,6 +61,6 @@ def test_a_buyers_token_neither_lists_nor_changes_what_a_guest_sold_or_holds(mar
     is_problem(market.call(thief, "DELETE", f"/api/reservations/{held['id']}"), 403, "forbidden")
     is_problem(market.withdraw(thief, listing["id"]), 403, "forbidden")
     is_problem(market.reprice(thief, listing["id"], 1), 403, "forbidden")
-    guest = market.reservations.call("DELETE", f"/api/listings/{listing['id']}", token=held["accessToken"])
+    guest = market.reservations.call("DELETE", f"/api/resale/listings/{listing['id']}", token=held["accessToken"])
     is_problem(guest, 401, "unauthenticated")
     assert market.reservations.facts() == before

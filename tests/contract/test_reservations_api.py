@@ -42,9 +42,9 @@ def signed(database_url: str) -> Iterator[HttpApp]:
 
 
 # What no schema can say: that a guest must give an address, and that a price must be the master list's.
-HAS_RULES = ("/api/reservations", "/api/reservation", "/api/listings", "/api/listings/{listingId}/hold")
+HAS_RULES = ("/api/reservations", "/api/reservation", "/api/resale/listings", "/api/resale/listings/{listingId}/hold")
 # By their form these could be names of tickets, which can be read, or of listings, which can be changed.
-BESIDE_TICKETS = ("/api/tickets/verify", "/api/tickets/admissions", "/api/listings/mine")
+BESIDE_TICKETS = ("/api/tickets/verify", "/api/tickets/admissions", "/api/resale/listings/mine")
 schema = schemathesis.openapi.from_wsgi("/openapi.json", door)
 
 
@@ -60,7 +60,7 @@ def test_every_answer_is_a_documented_one(case: Case[Any]) -> None:
     case.call_and_validate(excluded_checks=excluded)
 
 
-@schema.include(path_regex="^/api/listings").parametrize()
+@schema.include(path_regex="^/api/resale/listings").parametrize()
 @pytest.mark.usefixtures("signed")
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_about_listings_to_an_account_is_a_documented_one(case: Case[Any]) -> None:

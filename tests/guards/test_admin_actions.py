@@ -17,7 +17,7 @@ from shared.http.routes import ADMINS, Route
 from tests.example_service import SERVICE_TOKEN, example_settings
 from tests.guards.test_routes import APPS, OPERATIONS, SAFE, Operation, every_operation
 
-# Routes for admins and our own services that judge the role themselves: at the gate, all day, with records of their own.
+# Routes for admins and our own services that judge the role themselves: at the gate, all day, with their own records.
 AT_THE_GATE = {"POST /api/tickets/verify", "POST /api/tickets/admissions"}
 # The operator's, by the service token; the other routes below /internal are for our own services.
 OF_THE_OPERATOR = {

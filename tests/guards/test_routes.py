@@ -117,7 +117,7 @@ PUBLIC = {
     "payments": {"POST /api/payments/webhook"},  # Stripe's signature
     "reservations": {
         "GET /api/tickets/keys",
-        "POST /api/listings/{listingId}/hold",
+        "POST /api/resale/listings/{listingId}/hold",
         "POST /api/reservation",
         "POST /api/reservations",
         "GET /api/waiting-rooms/{matchNumber}",

@@ -157,19 +157,19 @@ def test_a_filter_that_the_shop_refuses_is_told_in_the_page(browser: Browser, fa
 def test_a_guest_holds_an_offer_and_pays_as_always(browser: Browser, fake: FakeApi) -> None:
     offer(fake)
     held = {"id": RESERVATION, "accessToken": f"{RESERVATION}.signature-of-some-length"}
-    fake.answers["POST", f"/api/listings/{LISTING}/hold"] = answer(held, 201)
+    fake.answers["POST", f"/api/resale/listings/{LISTING}/hold"] = answer(held, 201)
     assert browser.get(f"/resale/{LISTING}").status_code == 200
     assert browser.post(f"/resale/{LISTING}/hold", {"email": "", "key": "k"}).status_code == 422
     done = browser.post(f"/resale/{LISTING}/hold", {"email": "ada@example.org", "key": "k"})
     assert done.headers["Location"] == f"/reservations/{RESERVATION}"
-    assert sent(fake, "POST", f"/api/listings/{LISTING}/hold") == {"email": "ada@example.org"}
+    assert sent(fake, "POST", f"/api/resale/listings/{LISTING}/hold") == {"email": "ada@example.org"}
     assert held["accessToken"] in (browser.cookie("matchday_holds") or "")
 
 
 @pytest.mark.parametrize("code", ["listing_held", "own_listing"])
 def test_an_offer_that_cannot_be_had_says_why(browser: Browser, fake: FakeApi, code: str) -> None:
     offer(fake)
-    fake.answers["POST", f"/api/listings/{LISTING}/hold"] = problem(409, code)
+    fake.answers["POST", f"/api/resale/listings/{LISTING}/hold"] = problem(409, code)
     browser.get(f"/resale/{LISTING}")
     page = browser.post(f"/resale/{LISTING}/hold", {"email": "ada@example.org", "key": "k"})
     assert page.status_code == 409
@@ -210,17 +210,17 @@ def test_what_is_no_price_is_not_offered(browser: Browser, fake: FakeApi, price:
 
 def test_a_ticket_is_offered_with_a_comma_in_its_price(browser: Browser, fake: FakeApi) -> None:
     own_ticket(fake)
-    fake.answers["POST", "/api/listings"] = answer(own_listing(), 201)
+    fake.answers["POST", "/api/resale/listings"] = answer(own_listing(), 201)
     sign_in(browser)
     browser.get(f"/tickets/{TICKET}/sell")
     done = browser.post(f"/tickets/{TICKET}/sell", {"price": "62,50", "key": "k-3"})
     assert done.headers["Location"] == "/resale/mine"
-    assert sent(fake, "POST", "/api/listings") == {"ticketId": TICKET, "price": 62.5}
-    fake.answers["POST", "/api/listings"] = problem(422, "price_above_cap", cap=6600)
+    assert sent(fake, "POST", "/api/resale/listings") == {"ticketId": TICKET, "price": 62.5}
+    fake.answers["POST", "/api/resale/listings"] = problem(422, "price_above_cap", cap=6600)
     page = browser.post(f"/tickets/{TICKET}/sell", {"price": "70", "key": "k-4"})
     assert page.status_code == 422
     assert "At most 66.00 for this ticket." in page.text
-    fake.answers["POST", "/api/listings"] = problem(409, "ticket_not_resellable", reason="admitted")
+    fake.answers["POST", "/api/resale/listings"] = problem(409, "ticket_not_resellable", reason="admitted")
     page = browser.post(f"/tickets/{TICKET}/sell", {"price": "60", "key": "k-5"})
     assert "Somebody has gone in with this ticket." in page.text
 
@@ -228,18 +228,18 @@ def test_a_ticket_is_offered_with_a_comma_in_its_price(browser: Browser, fake: F
 def test_ones_own_offers_can_be_changed_and_withdrawn(browser: Browser, fake: FakeApi) -> None:
     sold = own_listing() | {"id": TICKET, "status": "sold"}
     payout = {"listingId": TICKET, "status": "due", "amount": 7837, "fee": 413, "price": 8250, "currency": "USD"}
-    fake.answers["GET", "/api/listings/mine"] = answer({"items": [own_listing(), sold], "nextCursor": None})
+    fake.answers["GET", "/api/resale/listings/mine"] = answer({"items": [own_listing(), sold], "nextCursor": None})
     fake.answers["GET", "/api/payouts"] = answer({"items": [payout], "nextCursor": None})
-    fake.answers["PATCH", f"/api/listings/{LISTING}"] = answer(own_listing())
-    fake.answers["DELETE", f"/api/listings/{LISTING}"] = answer(own_listing())
+    fake.answers["PATCH", f"/api/resale/listings/{LISTING}"] = answer(own_listing())
+    fake.answers["DELETE", f"/api/resale/listings/{LISTING}"] = answer(own_listing())
     sign_in(browser)
     page = browser.get("/resale/mine")
     assert "You get $78.37 ($4.13 is our fee)." in page.text
     assert browser.post(f"/resale/{LISTING}/price", {"price": "80"}).headers["Location"] == "/resale/mine"
-    assert sent(fake, "PATCH", f"/api/listings/{LISTING}") == {"price": 80.0}
+    assert sent(fake, "PATCH", f"/api/resale/listings/{LISTING}") == {"price": 80.0}
     assert "The price is changed." in browser.get("/resale/mine").text
     assert browser.post(f"/resale/{LISTING}/withdraw", {}).headers["Location"] == "/resale/mine"
-    fake.answers["PATCH", f"/api/listings/{LISTING}"] = problem(409, "listing_held")
+    fake.answers["PATCH", f"/api/resale/listings/{LISTING}"] = problem(409, "listing_held")
     assert "Somebody was faster" in browser.post(f"/resale/{LISTING}/price", {"price": "81"}).text
     fake.answers["GET", "/api/payouts"] = problem(503, "dependency_unavailable")
     assert "stands here in a moment" in browser.get("/resale/mine").text

@@ -144,7 +144,9 @@ def test_what_cannot_be_listed(market: Market, ada: Person, bob: Person) -> None
     is_problem(market.put_up(ada, first, 82.51), 422, "price_above_cap")
     is_problem(market.put_up(ada, first, 80.001), 422, "validation_failed")
     is_problem(market.put_up(ada, first, 0), 422, "validation_failed")
-    is_problem(market.call(None, "POST", "/api/listings", json={"ticketId": first, "price": 1}), 401, "unauthenticated")
+    is_problem(
+        market.call(None, "POST", "/api/resale/listings", json={"ticketId": first, "price": 1}), 401, "unauthenticated"
+    )
     market.offer(ada, first, 82.5)
     is_problem(market.put_up(ada, first, 80), 409, "already_listed")
     code = next(each["code"] for each in market.tickets(ada) if each["id"] == second)
@@ -191,10 +193,10 @@ def test_the_price_is_changed_and_the_listing_withdrawn_by_its_seller_only(
     assert market.shown() == []
     is_problem(market.hold(bob, listing["id"]), 409, "listing_ended")
     again = market.offer(ada, ticket)
-    assert [each["id"] for each in market.call(ada, "GET", "/api/listings/mine").get_json()["items"]] == [
+    assert [each["id"] for each in market.call(ada, "GET", "/api/resale/listings/mine").get_json()["items"]] == [
         again["id"], listing["id"]
     ]  # fmt: skip
-    assert market.call(bob, "GET", "/api/listings/mine").get_json()["items"] == []
+    assert market.call(bob, "GET", "/api/resale/listings/mine").get_json()["items"] == []
 
 
 def test_nothing_is_changed_while_somebody_holds_it(market: Market, ada: Person, bob: Person) -> None:

@@ -4,6 +4,7 @@ No test by its name, so that a plain run leaves it out; it is run as one, for it
 """
 
 from matchday.paths import VAR
+from tests.browser.administration import admin_tour
 from tests.browser.chromium import DESKTOP, PHONE, Visitor
 from tests.browser.market import market_tour
 from tests.browser.tour import Visits, tour
@@ -28,7 +29,7 @@ def photograph(visitor: Visitor, name: str) -> None:
 
 
 def test_a_picture_of_every_page(visit: Visits, site: RunningSite) -> None:
-    for pages in (tour(visit), market_tour(visit, site)):
+    for pages in (tour(visit), market_tour(visit, site), admin_tour(visit, site)):
         for name, visitor in pages:
             photograph(visitor, name)
     for look, options in LOOKS.items():

@@ -1,6 +1,7 @@
 """The door: who is let in to which route, in which order it is asked, and what a page must prove."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,8 @@ CSRF = "value-of-the-cookie"
 TOKEN_KEY = "HTTP_X_TEST_TOKEN"
 BUYER = Account("a-1", "ada@example.org", True, frozenset({"buyer"}), "s-1")
 ADMIN = replace(BUYER, id="a-2", roles=frozenset({"buyer", "admin"}))
+FRESH = replace(ADMIN, authenticated_at=time.time())
+STALE = replace(ADMIN, authenticated_at=time.time() - 301)
 PAGE = replace(BUYER, by_cookie=True, csrf=hashlib.sha256(CSRF.encode()).hexdigest())
 
 
@@ -69,6 +72,18 @@ def admins(caller: Caller) -> Who:
     return _who(caller)
 
 
+@routes.post("/api/both", answer=Who, access=roles("admin", services=True), audited=False)
+def both(caller: Caller) -> Who:
+    """For admins and for our own services."""
+    return _who(caller)
+
+
+@routes.post("/api/money", answer=Who, access=roles("admin"), fresh=True, audited=False)
+def money(caller: Caller) -> Who:
+    """For admins who gave their password a moment ago."""
+    return _who(caller)
+
+
 @routes.post("/internal/work", answer=Who)
 def work(caller: Caller) -> Who:
     """For our own services."""
@@ -79,7 +94,9 @@ def work(caller: Caller) -> Who:
 class Known:
     """Accounts by token; "bad" is a token that was one."""
 
-    accounts: dict[str, Account] = field(default_factory=lambda: {"buyer": BUYER, "admin": ADMIN, "page": PAGE})
+    accounts: dict[str, Account] = field(
+        default_factory=lambda: {"buyer": BUYER, "admin": ADMIN, "page": PAGE, "fresh": FRESH, "stale": STALE}
+    )
 
     def account(self, environ: Environ) -> Account | None:
         name = environ.get(TOKEN_KEY, "")
@@ -142,6 +159,13 @@ def _call(client: FlaskClient, method: str, path: str, token: str = "", **header
         ("GET", "/api/admins", "buyer", (403, "forbidden")),
         ("GET", "/api/admins", "admin", (200, "a-2")),
         ("POST", "/internal/work", "admin", (401, "unauthenticated")),
+        ("POST", "/api/both", "admin", (200, "a-2")),
+        ("POST", "/api/both", "buyer", (403, "forbidden")),
+        ("POST", "/api/both", "", (401, "unauthenticated")),
+        ("POST", "/api/money", "fresh", (200, "a-2")),
+        ("POST", "/api/money", "stale", (403, "reauthentication_required")),
+        ("POST", "/api/money", "admin", (403, "reauthentication_required")),
+        ("POST", "/api/money", "buyer", (403, "forbidden")),
     ],
 )
 def test_a_route_lets_in_whom_it_is_for(
@@ -175,6 +199,17 @@ def test_a_handler_is_told_where_from_without_who(client: FlaskClient) -> None:
 
 def test_the_service_token_opens_internal_routes_and_names_no_account(client: FlaskClient) -> None:
     assert _call(client, "POST", "/internal/work", "admin", Authorization=f"Bearer {SERVICE_TOKEN}") == (200, None)
+
+
+def test_the_service_token_opens_what_is_for_admins_and_services_and_no_other_token_does(
+    client: FlaskClient, gate: Recorder
+) -> None:
+    gate.closed = True
+    assert _call(client, "POST", "/api/both", Authorization=f"Bearer {SERVICE_TOKEN}") == (200, None)
+    assert not gate.asked
+    gate.closed = False
+    assert _call(client, "POST", "/api/both", Authorization="Bearer guessed")[0] == 401
+    assert _call(client, "POST", "/api/money", Authorization=f"Bearer {SERVICE_TOKEN}")[0] == 401
 
 
 @pytest.mark.parametrize("path", ["/api/perhaps", "/api/token", "/api/signed-in"])

@@ -12,7 +12,7 @@ NOBODY = "deleted@account.invalid"  # RFC 2606: an address that nobody can have
 def verified(site: Site, account_id: str, email: str) -> int:
     """An account has proved that an address is its own: what was reserved with it as a guest joins the account."""
     with site.database.transaction() as connection:
-        return store.join_account(connection, account_id, email.casefold())
+        return store.join_account(connection, account_id, email)
 
 
 def deleted(site: Site, account_id: str, email: str | None) -> None:

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 from shared.errors import MatchdayError
 from shop.inventory.domain import Pool, Sale, SaleKey, State
 
+# Gmail passes over dots before the @, and its two names are one.
+DOTLESS_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
+
 
 class PurchaseLimit(MatchdayError):
     """The buyer has as many tickets of this match as one buyer may have"""
@@ -97,8 +100,8 @@ class Submit:
 
     @property
     def buyer(self) -> str:
-        """Who the purchase limit counts for: an address means the same in any case of its letters."""
-        return self.email.casefold()
+        """Who the purchase limit counts for."""
+        return buyer_of(self.email)
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -108,7 +111,7 @@ class Submit:
     @property
     def key_scope(self) -> str:
         """Whose idempotency key it is, and on which route: an account's keys are its own, and a guest's address's."""
-        return f"{self.purpose}:{self.account_id or self.buyer}"
+        return f"{self.purpose}:{self.account_id or self.email.casefold()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,17 @@ class Standing:
     @property
     def status(self) -> State:
         return self.sale.state
+
+
+def buyer_of(email: str) -> str:
+    """Whose address it is: the same in any case of its letters, and whatever tag stands behind a plus (RFC 5233).
+
+    Where a provider is known to pass over dots, so does this. Two people whose addresses differ in nothing else share
+    their limit; mail goes to the address as it was given.
+    """
+    name, _, domain = email.casefold().rpartition("@")
+    name = name.partition("+")[0] or name
+    return f"{name.replace('.', '')}@gmail.com" if domain in DOTLESS_DOMAINS else f"{name}@{domain}"
 
 
 def amount_minor(price: Decimal, quantity: int) -> int:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, tuple_, update
 
-from reservations.domain import REFUNDED, Charge, MailDue, Outcome, Reservation, Submit
+from reservations.domain import REFUNDED, Charge, MailDue, Outcome, Reservation, Submit, buyer_of
 from reservations.tables import charges, reservations
 from shared.database import Rows, ask, tell
 from shop.inventory.domain import Pool
@@ -198,9 +198,13 @@ def of_account(
     return [_with_refunded(row) for row in rows]
 
 
-def join_account(connection: Connection, account_id: str, buyer: str) -> int:
-    """Gives an account the reservations that its owner made as a guest; returns how many."""
-    guests = (reservations.c.buyer == buyer, reservations.c.account_id.is_(None))
+def join_account(connection: Connection, account_id: str, email: str) -> int:
+    """Gives an account the reservations that its owner made as a guest with this very address; returns how many."""
+    guests = (
+        reservations.c.buyer == buyer_of(email),  # what the index is of
+        func.lower(reservations.c.email) == func.lower(email),
+        reservations.c.account_id.is_(None),
+    )
     return connection.execute(update(reservations).where(*guests).values(account_id=account_id)).rowcount
 
 

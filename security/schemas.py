@@ -181,8 +181,8 @@ class AuditQuery(QueryModel):
     verdict: Verdict | None = None
     reason: Short | None = None
     rate_class: Short | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
     cursor: int | None = Field(None, ge=1, le=ID_MAX)
     limit: int = Field(100, ge=1, le=1000)
 

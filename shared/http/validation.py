@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from shared.errors import BadRequest, ValidationFailed, Violation
 
@@ -48,17 +48,19 @@ _DETAILS = {
     "missing": "is required",
     "extra_forbidden": "is not known here",
 }
+_MOMENT = (
+    re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]{5,15}([Zz]|[+-][0-9]{2}:?[0-9]{2})"),
+    "must be a moment like 2022-11-20T16:00:00Z",
+)
 # How values that arrive as text have to be written; pydantic alone would take " 1_0" for ten.
-_FORMS: dict[type, tuple[re.Pattern[str], str]] = {
+_FORMS: dict[Any, tuple[re.Pattern[str], str]] = {
     bool: (re.compile(r"true|false"), "must be true or false"),
     int: (re.compile(r"-?(0|[1-9][0-9]{0,18})"), "must be a whole number"),
     float: (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?"), "must be a number"),
     decimal.Decimal: (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?"), "must be a number"),
     datetime.date: (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), "must be a date like 2022-11-20"),
-    datetime.datetime: (
-        re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]{5,15}([Zz]|[+-][0-9]{2}:?[0-9]{2})"),
-        "must be a moment like 2022-11-20T16:00:00Z",
-    ),
+    datetime.datetime: _MOMENT,
+    AwareDatetime: _MOMENT,
 }
 
 

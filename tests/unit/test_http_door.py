@@ -17,8 +17,6 @@ CSRF = "value-of-the-cookie"
 TOKEN_KEY = "HTTP_X_TEST_TOKEN"
 BUYER = Account("a-1", "ada@example.org", True, frozenset({"buyer"}), "s-1")
 ADMIN = replace(BUYER, id="a-2", roles=frozenset({"buyer", "admin"}))
-FRESH = replace(ADMIN, authenticated_at=time.time())
-STALE = replace(ADMIN, authenticated_at=time.time() - 301)
 PAGE = replace(BUYER, by_cookie=True, csrf=hashlib.sha256(CSRF.encode()).hexdigest())
 
 
@@ -95,7 +93,13 @@ class Known:
     """Accounts by token; "bad" is a token that was one."""
 
     accounts: dict[str, Account] = field(
-        default_factory=lambda: {"buyer": BUYER, "admin": ADMIN, "page": PAGE, "fresh": FRESH, "stale": STALE}
+        default_factory=lambda: {
+            "buyer": BUYER,
+            "admin": ADMIN,
+            "page": PAGE,
+            "fresh": replace(ADMIN, authenticated_at=time.time()),
+            "stale": replace(ADMIN, authenticated_at=time.time() - 301),
+        }
     )
 
     def account(self, environ: Environ) -> Account | None:

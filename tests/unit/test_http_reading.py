@@ -2,17 +2,21 @@
 
 import contextlib
 import json
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AwareDatetime
 from werkzeug.test import TestResponse
 
 from shared.errors import MalformedJson, ValidationFailed
 from shared.http.body import DEPTH_MAX, parse_json, strict_json
-from shared.http.validation import json_pointer
+from shared.http.models import QueryModel
+from shared.http.validation import TextFields, json_pointer
 from tests.example_service import NewOrder, Wiring, example_app, example_settings
 
 GOOD = {"matchNumber": 12, "quantity": 2}
@@ -308,3 +312,18 @@ def test_nesting_within_the_limit_is_taken() -> None:
     assert strict_json(deep)
     with pytest.raises(MalformedJson):
         strict_json(b"[" + deep + b"]")
+
+
+class Since(QueryModel):
+    since: AwareDatetime | None = None
+
+
+@pytest.mark.parametrize("text", ["0.5", "1668960000", "2022-11-20", "2022-11-20T16:00:00", "yesterday", ""])
+def test_a_moment_is_written_as_one(text: str) -> None:
+    with pytest.raises(ValidationFailed):
+        TextFields(Since, "parameter").from_query(urlencode({"since": text}))
+
+
+def test_a_moment_has_its_offset() -> None:
+    read = TextFields(Since, "parameter").from_query(urlencode({"since": "2022-11-20T19:00:00+03:00"}))
+    assert read == Since(since=datetime(2022, 11, 20, 16, tzinfo=UTC))

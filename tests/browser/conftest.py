@@ -1,4 +1,4 @@
-"""One site and one browser for all tests of the pages."""
+"""One site and one browser for all tests of the pages; gone before the next folder: Playwright keeps the event loop."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,13 +20,13 @@ PROCESSES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ground(_postgres: Postgres, _valkey: Valkey, _kafka: Kafka, server_run: Run, _template: str) -> Iterator[Ground]:
     with common_ground(_postgres, _valkey, _kafka, server_run, _template) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(ground: Ground) -> RunningSite:
     """A site with twenty tickets in each category."""
     made = ground.make_site(
@@ -38,7 +38,7 @@ def site(ground: Ground) -> RunningSite:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(site: RunningSite) -> Iterator[Browser]:
     # After the site, and so closed before it: Playwright keeps this thread's event loop, which the topics need.
     assert site

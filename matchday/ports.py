@@ -39,6 +39,17 @@ def free_port() -> int:
     raise RunnerError(f"no free port found between {FREE_FROM} and {FREE_TO}")
 
 
+def free_offset(ports: Iterable[int]) -> int:
+    """What to add to each of the ports so that all are free and none has been given before."""
+    wanted = sorted(ports)
+    for offset in random.SystemRandom().sample(range(FREE_FROM - wanted[0], FREE_TO - wanted[-1]), k=500):
+        moved = {port + offset for port in wanted}
+        if moved.isdisjoint(_given) and all(map(is_free, moved)):
+            _given.update(moved)
+            return offset
+    raise RunnerError(f"no {len(wanted)} free ports found between {FREE_FROM} and {FREE_TO}")
+
+
 def owner(port: int) -> str:
     """A few words on the process that listens on `port`, as far as this user may know."""
     for process in psutil.process_iter():

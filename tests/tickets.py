@@ -26,4 +26,6 @@ def scan_picture(png: bytes) -> list[str]:
 
 
 def _scan(picture: Image.Image) -> list[str]:
-    return [found.text for found in zxingcpp.read_barcodes(picture.convert("L"))]
+    # Only QR codes, as a gate's scanner is set: the bars of a heading can be taken for a code of one dimension.
+    found = zxingcpp.read_barcodes(picture.convert("L"), formats=zxingcpp.barcode_formats_from_str("QRCode"))
+    return [code.text for code in found]

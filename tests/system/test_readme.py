@@ -18,6 +18,7 @@ from pathlib import Path
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port
 from tests.eventually import eventually
+from tests.offsets import free_port_offset
 
 README = CHECKOUT / "README.md"
 WALK = re.compile(r"## A purchase by hand\n.*?(?=\n## The way of the data)", re.DOTALL)
@@ -34,6 +35,7 @@ VARYING = (
 UP_SECONDS = 120
 SEEN_SECONDS = 10.0
 SETTLED_SECONDS = 1.0
+SECOND_SITE_OFFSET = 100
 END = "--- end of block, status "
 
 
@@ -56,7 +58,7 @@ class Walker:
 
     def __init__(self, var: Path) -> None:
         self.var = var
-        self.offset = free_port() - 3000
+        self.offset = free_port_offset(SECOND_SITE_OFFSET)
         taken = ("SITE", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "MASTERLIST", "ORGANISER")
         kept = {name: value for name, value in os.environ.items() if name not in taken}
         self.environment = {**kept, "MATCHDAY_VAR": str(var), "PORT_OFFSET": str(self.offset), "NO_PROXY": "localhost"}
@@ -94,7 +96,7 @@ class Walker:
         shell = SERVICE_PORT.sub(lambda port: str(int(port[0]) + self.offset), shell)
         for port, name in HELPERS.items():
             shell = shell.replace(f"localhost:{port}", self.addresses[name])
-        shell = shell.replace("PORT_OFFSET=100", f"PORT_OFFSET={self.offset + 100}")
+        shell = shell.replace("PORT_OFFSET=100", f"PORT_OFFSET={self.offset + SECOND_SITE_OFFSET}")
         return shell.replace("127.0.0.1:19092", self.broker).replace("var/matchday/", f"{self.var}/matchday/")
 
     def type(self, shell: str) -> str:

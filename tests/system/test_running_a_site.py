@@ -21,6 +21,7 @@ import pytest
 from matchday.paths import CHECKOUT
 from matchday.ports import free_port
 from tests.eventually import eventually
+from tests.offsets import free_port_offset
 
 UP_SECONDS = 120.0
 INTERRUPTED_SEED = 20221120
@@ -93,7 +94,7 @@ class Operator:
 def operator(run_directory: Path) -> Iterator[Operator]:
     var = run_directory / f"var-{free_port()}"
     var.mkdir()
-    own = {"MATCHDAY_VAR": str(var), "SITE": "home", "PORT_OFFSET": str(free_port() - 3000)}
+    own = {"MATCHDAY_VAR": str(var), "SITE": "home", "PORT_OFFSET": str(free_port_offset())}
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     operator = Operator({**inherited, **own}, var, "home")
     yield operator
@@ -163,7 +164,7 @@ def test_a_second_site_shares_the_first_one_s_broker_and_a_dropped_database_is_r
     first = operator.status()
     atlas = {
         "SITE": "atlas",
-        "PORT_OFFSET": str(free_port() - 3000),
+        "PORT_OFFSET": str(free_port_offset()),
         "KAFKA_BOOTSTRAP_SERVERS": first["addresses"]["KAFKA_BOOTSTRAP_SERVERS"],
     }
     operator.up(**atlas)
@@ -213,6 +214,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_behind(operator: Operator, number: 
     deadline = time.monotonic() + moment
     while up.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert up.poll() is None, operator.said()
     os.killpg(up.pid, signal.SIGINT)
     up.wait(60)
     assert operator.processes() == []

@@ -319,9 +319,9 @@ def _own_words(settings: type[Settings], name: str) -> str:
 def _default(name: str, schema: Mapping[str, Any]) -> str:
     if name.upper() in MADE_BY_UP:
         return "`up` gives it" if "default" not in schema else f"`{schema['default']}`; `up` gives it"
-    if name in ("topic_masterlist", "topic_ticket_sales"):
-        example = KafkaSettings.model_construct(environment="{ENVIRONMENT}")
-        return f"`{example.masterlist_topic if name == 'topic_masterlist' else example.sales_topic}`"
+    if name.startswith("topic_"):
+        example = KafkaSettings.model_construct(environment="{ENVIRONMENT}", client_id="{CLIENT_ID}")
+        return f"`{getattr(example, name.removeprefix('topic_').removeprefix('ticket_') + '_topic')}`"
     if name == "client_id":
         return "`matchday`; `up` gives `SITE`"
     default = schema.get("default")

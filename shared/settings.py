@@ -116,7 +116,7 @@ class DatabaseSettings(Settings):
 
 
 class KafkaSettings(CommonSettings):
-    """The broker and the two topics of the federation."""
+    """The broker, the two topics of the federation, and this site's own."""
 
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_bootstrap_servers)] = Field(
         description="Comma-separated host:port"
@@ -133,6 +133,10 @@ class KafkaSettings(CommonSettings):
     topic_masterlist: TopicName = Field("", validate_default=False, description="Name of the master list's topic.")
     topic_ticket_sales: TopicName = Field("", validate_default=False, description="Name of the sales log's topic.")
 
+    topic_site_events: TopicName = Field(
+        "", validate_default=False, description="Name of the topic of this site's own events."
+    )
+
     @property
     def masterlist_topic(self) -> str:
         return self.topic_masterlist or f"fifa-world-cup-2022-masterlist-{self.environment}"
@@ -140,6 +144,10 @@ class KafkaSettings(CommonSettings):
     @property
     def sales_topic(self) -> str:
         return self.topic_ticket_sales or f"fifa-world-cup-2022-ticket-sales-{self.environment}"
+
+    @property
+    def site_events_topic(self) -> str:
+        return self.topic_site_events or f"matchday-site-events-{self.client_id}-{self.environment}"
 
 
 class HttpSettings(CommonSettings):

@@ -31,7 +31,7 @@ class Lake:
         """Makes the tables that do not exist."""
         for table in TABLES:
             DeltaTable.create(
-                self._place(table),
+                self.place(table),
                 pa.schema(table.columns),
                 mode="ignore",
                 partition_by=list(table.partition_by) or None,
@@ -40,7 +40,7 @@ class Lake:
 
     def open(self, table: LakeTable) -> DeltaTable:
         """The table as it is committed now. Raises `TableNotFoundError`."""
-        return DeltaTable(self._place(table), storage_options=self._storage)
+        return DeltaTable(self.place(table), storage_options=self._storage)
 
     def position(self, table: LakeTable, source: str) -> int:
         """The offset before which the table has all that `source`, a partition by its name, holds; 0 for none."""
@@ -76,11 +76,12 @@ class Lake:
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def _place(self, table: LakeTable) -> str:
+    def place(self, table: LakeTable) -> str:
+        """Where the table lies."""
         return f"{self.uri}/{table.name}"
 
     def _show(self, connection: duckdb.DuckDBPyConnection, table: LakeTable) -> None:
-        files = self._files(table)
+        files = self.files(table)
         source = f"{table.name}_stored"
         if files and self.is_local:
             literal = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
@@ -93,7 +94,8 @@ class Lake:
         columns = ", ".join(f'"{name}"' for name in table.columns.names)
         connection.execute(f"CREATE VIEW {table.name} AS SELECT {columns} FROM {source}{_once(table)}")
 
-    def _files(self, table: LakeTable) -> Sequence[str]:
+    def files(self, table: LakeTable) -> Sequence[str]:
+        """Addresses of the Parquet files of what is committed now; none when the table was never made."""
         try:
             return [unquote(file) for file in self.open(table).file_uris()]
         except TableNotFoundError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,8 +11,10 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from analytics.lake.tables import SCHEMA_VERSION, TABLES, LakeTable
+from analytics.lake.tables import MOMENT, SCHEMA_VERSION, TABLES, LakeTable
 
+# DuckDB would fetch extensions from the network when a query seems to need one.
+OFFLINE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 FOLDERS = ", hive_partitioning = true, hive_types = {'day': DATE}"
 
 
@@ -63,16 +66,19 @@ class Lake:
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """SQL over one committed state of each table, a view of its name; an event that came twice is seen once."""
-        with duckdb.connect(":memory:") as connection:
+        """SQL over one committed state of each table, a view of its name; an event that came twice is seen once.
+
+        Moments are TIMESTAMPs in UTC: types with a zone need an extension that DuckDB has not built in.
+        """
+        with duckdb.connect(":memory:", config=OFFLINE) as connection:
             for table in TABLES:
                 self._show(connection, table)
             yield connection
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of one SELECT, as mappings by column; `$name` in it stands for a parameter."""
+        """The rows of one SELECT, as mappings by column; `$name` in it stands for a parameter. Moments are UTC."""
         with self.connect() as connection:
-            found = connection.execute(sql, dict(parameters or {}))
+            found = connection.execute(sql, _plain(parameters or {}))
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -91,7 +97,7 @@ class Lake:
             connection.register(source, self.open(table).to_pyarrow_dataset())
         else:
             connection.register(source, table.columns.empty_table())
-        columns = ", ".join(f'"{name}"' for name in table.columns.names)
+        columns = ", ".join(_shown(column) for column in table.columns)
         connection.execute(f"CREATE VIEW {table.name} AS SELECT {columns} FROM {source}{_once(table)}")
 
     def files(self, table: LakeTable) -> Sequence[str]:
@@ -106,3 +112,14 @@ def _once(table: LakeTable) -> str:
     if "event_id" not in table.columns.names:
         return ""
     return ' QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY "partition", "offset") = 1'
+
+
+def _shown(column: pa.Field) -> str:
+    return f'CAST("{column.name}" AS TIMESTAMP) AS "{column.name}"' if column.type == MOMENT else f'"{column.name}"'
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
+        for name, value in parameters.items()
+    }

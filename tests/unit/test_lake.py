@@ -1,8 +1,9 @@
 """The lake's tables: what is committed is seen, once, with the positions of its sources."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake.exceptions import TableNotFoundError
@@ -71,3 +72,17 @@ def test_the_catalogue_is_written_whole(lake: Lake) -> None:
     lake.replace(POOLS, pa.Table.from_pylist([row, row | {"category": 2}], POOLS.columns))
     lake.replace(POOLS, pa.Table.from_pylist([row], POOLS.columns))
     assert lake.query("SELECT * FROM pools") == [row]
+
+
+def test_moments_are_utc_without_a_zone(lake: Lake) -> None:
+    lake.append(TICKET_MESSAGES, messages(0), {"sales-0": 1})
+    sql = "SELECT logged_at, date_trunc('hour', logged_at) AS hour FROM ticket_messages WHERE logged_at >= $since"
+    plain = NOW.replace(tzinfo=None)
+    assert lake.query(sql, {"since": NOW}) == [{"logged_at": plain, "hour": plain}]
+    east = (NOW + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=3)))
+    assert lake.query(sql, {"since": east}) == []
+
+
+def test_nothing_is_fetched_from_the_network(lake: Lake) -> None:
+    with lake.connect() as connection, pytest.raises(duckdb.Error, match=r"(?i)extension"):
+        connection.execute("SELECT * FROM read_parquet('s3://bucket/file')")

@@ -2,7 +2,7 @@
 # What has to be there before a site's services start: secrets, schema, topics, master list. Safe to run again.
 set -eu
 umask 077
-for name in service-token token-secret ticket-keys users-secret; do
+for name in service-token token-secret ticket-keys users-secret analytics-secret; do
     [ -s "/run/matchday/$name" ] ||
         python -c 'import secrets; print(secrets.token_urlsafe(32), end="")' >"/run/matchday/$name"
 done

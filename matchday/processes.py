@@ -50,6 +50,8 @@ PROCESSES = (
     ProcessSpec("reservations-worker", "reservations.worker"),
     ProcessSpec("payments", "payments", 3040, "PAYMENTS_URL"),
     ProcessSpec("payments-worker", "payments.worker"),
+    ProcessSpec("analytics", "analytics", 3060, "ANALYTICS_URL"),
+    ProcessSpec("analytics-writer", "analytics.writer"),
     ProcessSpec("client", "client", 9000, "PUBLIC_URL"),
 )
 # What stands in development for a server of others; not started when the operator gives the address of a real one.

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from analytics.settings import AnalyticsSettings, LakeSettings
+from analytics.settings import WriterSettings as LakeWriterSettings
 from client.settings import ClientSettings
 from matchday.broker_setup import DEFAULT_MASTERLIST
 from matchday.processes import PROCESSES
@@ -40,6 +42,7 @@ from shared.settings import (
     IdentitySettings,
     KafkaSettings,
     MailSettings,
+    PseudonymSettings,
     Settings,
 )
 from shop.inventory.settings import InventorySettings
@@ -58,6 +61,8 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "reservations-worker": WorkerSettings,
     "payments": OwnPaymentsSettings,
     "payments-worker": PaymentsWorkerSettings,
+    "analytics": AnalyticsSettings,
+    "analytics-writer": LakeWriterSettings,
     "client": ClientSettings,
 }
 STAND_IN_SETTINGS: Mapping[str, type[Settings]] = {"stripe-standin": StandinSettings}
@@ -99,6 +104,10 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (SiteSettings, "Payments and its worker", ""),
     (OwnPaymentsSettings, "Payments", ""),
     (PaymentsWorkerSettings, "The payments' worker", ""),
+    (PseudonymSettings, "Pseudonyms", ""),
+    (LakeSettings, "The data lake", "What it is and how to read it is in [analytics.md](analytics.md)."),
+    (LakeWriterSettings, "The lake's writer", ""),
+    (AnalyticsSettings, "Analytics", ""),
     (
         ClientSettings,
         "The pages",
@@ -127,6 +136,7 @@ MADE_BY_UP = {
     "STRIPE_STANDIN_FILE",
     "PUBLIC_URL",
     "COOKIES_SECURE",
+    "LAKE_URI",
     "RESALE_ENDS_AT_KICK_OFF",
     *SECRETS,
 }
@@ -221,6 +231,8 @@ TESTS = (
     ByHand("HYPOTHESIS_PROFILE", "`repeatable` or `explore`", "`repeatable`", "Same examples each run, or new ones."),
     ByHand("PURCHASE_RUNS", "whole number", "`200`", "How many purchases are made while processes are killed."),
     ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),
+    ByHand("RESALE_RUNS", "whole number", "`56`", "How many tickets are sold again while processes are killed."),
+    ByHand("RESALE_SEED", "whole number", "`1`", "Who wants what then, and what is killed when."),
     ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
     ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
     ByHand(

@@ -25,6 +25,7 @@ SECRETS = {
     "TOKEN_SECRET": "token-secret",
     "TICKET_KEYS": "ticket-keys",
     "USERS_SECRET": "users-secret",
+    "ANALYTICS_SECRET": "analytics-secret",
     "STRIPE_SECRET_KEY": "stripe-secret-key",
     "STRIPE_WEBHOOK_SECRET": "stripe-webhook-secret",
 }
@@ -106,6 +107,7 @@ class Site:
             "MATCH_TIME_ZONE": "Asia/Qatar",
             # The packaged master lists are of 2022.
             "RESALE_ENDS_AT_KICK_OFF": "off",
+            "LAKE_URI": str(self.data / "lake"),
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
             "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }

@@ -192,6 +192,14 @@ class AuditSettings(Settings):
     security_url: ServiceUrl = Field("http://127.0.0.1:3050", description="Address of the service security.")
 
 
+class PseudonymSettings(Settings):
+    """How accounts are named to analytics."""
+
+    analytics_secret: SecretStr = Field(
+        min_length=16, description="Makes the pseudonyms of accounts; the same in all processes, 16 characters or more."
+    )
+
+
 class MailSettings(Settings):
     """Mail that goes out."""
 

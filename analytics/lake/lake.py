@@ -1,5 +1,6 @@
 """The lake as a place: its tables, what has been written of each partition, and SQL over what is committed."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,10 +13,29 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from analytics.lake.tables import MOMENT, SCHEMA_VERSION, TABLES, LakeTable
+from shared.errors import DependencyUnavailable
 
 # DuckDB would fetch extensions from the network when a query seems to need one.
-OFFLINE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 FOLDERS = ", hive_partitioning = true, hive_types = {'day': DATE}"
+
+
+class LakeUnavailable(DependencyUnavailable):
+    """The data lake is out of reach."""
+
+    code = "lake_unavailable"
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turns what the store raises when it is out of reach into `LakeUnavailable`."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeUnavailable(f"the lake is out of reach: {str(error).splitlines()[0]}") from error
 
 
 class Lake:
@@ -29,6 +49,11 @@ class Lake:
     @property
     def is_local(self) -> bool:
         return "://" not in self.uri
+
+    def check(self) -> None:
+        """Readiness: raises `LakeUnavailable` when the place is out of reach; tables may be missing."""
+        with contextlib.suppress(TableNotFoundError), reaching():
+            self.open(TABLES[0])
 
     def create(self) -> None:
         """Makes the tables that do not exist."""

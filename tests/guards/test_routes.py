@@ -60,7 +60,7 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def test_there_are_services_to_guard() -> None:
-    assert {"shop", "shop_consumer", "reservations", "users", "payments", "security"} <= set(SERVICES)
+    assert {"shop", "shop_consumer", "reservations", "users", "payments", "security", "analytics"} <= set(SERVICES)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,0 +1,14 @@
+"""What `app.py` makes and the routes use."""
+
+from dataclasses import dataclass
+
+from analytics.lake.lake import Lake
+from shared.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the routes use."""
+
+    database: Database
+    lake: Lake

@@ -19,21 +19,10 @@ from reservations.resale import events, transitions
 from shared.errors import MatchdayError
 from tests.market import Market, Person, open_market
 from tests.resources import Databases
+from tests.seats import check_credits, check_projection, check_seats
 
 PEOPLE = st.integers(0, 4)
 ANY = st.integers(0, 9)
-SEATS = """
-    WITH RECURSIVE seat AS (
-        SELECT t.id AS root, t.id, t.state, t.replaced_by, t.reservation_id FROM reservations.tickets t
-         WHERE NOT EXISTS (SELECT FROM reservations.tickets o WHERE o.replaced_by = t.id)
-         UNION ALL
-        SELECT s.root, t.id, t.state, t.replaced_by, t.reservation_id
-          FROM reservations.tickets t JOIN seat s ON s.replaced_by = t.id)
-    SELECT root, count(*) FILTER (WHERE state = 'valid') AS valid,
-           count(*) FILTER (WHERE state = 'valid' AND replaced_by IS NOT NULL) AS valid_though_sold,
-           bool_or(replaced_by IS NULL AND (SELECT c.reason = 'refunded' FROM reservations.charges c
-                    WHERE c.reservation_id = seat.reservation_id AND c.outcome <> 'refused')) AS is_back
-      FROM seat GROUP BY root"""
 
 
 class Killed(BaseException):
@@ -152,9 +141,7 @@ class Resale(RuleBasedStateMachine):
 
     @invariant()
     def a_seat_is_one_persons(self) -> None:
-        for seat in self.market.rows(SEATS):
-            assert seat["valid_though_sold"] == 0, seat
-            assert seat["valid"] == (0 if seat["is_back"] else 1), seat
+        check_seats(self.market.rows)
 
     @invariant()
     def the_books_sum_to_zero(self) -> None:
@@ -176,14 +163,7 @@ class Resale(RuleBasedStateMachine):
         self._the_shop_shows_what_is_open()
 
     def _each_seller_is_credited_once(self) -> None:
-        sold = self.market.rows(
-            "SELECT id::text, seller_id::text FROM reservations.listings"
-            " WHERE state = 'sold' AND NOT by_site ORDER BY id"
-        )
-        credited = self.market.rows(
-            "SELECT listing_id::text, account_id::text FROM payments.payouts ORDER BY listing_id"
-        )
-        assert [tuple(row.values()) for row in sold] == [tuple(row.values()) for row in credited]
+        check_credits(self.market.rows)
         owed = self.market.rows("SELECT coalesce(sum(amount), 0)::bigint AS owed FROM payments.payouts")[0]["owed"]
         assert owed == -sum(amount for account, amount in self.market.books().items() if account.startswith("seller:"))
 
@@ -199,6 +179,7 @@ class Resale(RuleBasedStateMachine):
             assert row["outcome"] == "reserved" or row["back"] == row["received"], row
 
     def _the_shop_shows_what_is_open(self) -> None:
+        check_projection(self.market.rows)
         shown = sorted(listing["id"] for listing in self.market.shown("?limit=200"))
         rows = self.market.rows("SELECT id::text FROM reservations.listings WHERE state = 'open' ORDER BY id::text")
         assert shown == [row["id"] for row in rows]

@@ -14,13 +14,12 @@ import pytest
 from matchday import supervisor
 from matchday.run import Run
 from matchday.servers import Kafka, Postgres, Valkey
-from tests.eventually import eventually
 from tests.shared_sites import common_ground
 from tests.sites import RunningSite
 from tests.system.purchases import audit
-from tests.system.purchases.buyers import Buyer, Plan, Visit, make_plans
-from tests.system.purchases.strikes import STEPS, VICTIMS, Striker
-from tests.system.test_two_sites import knows_the_matches
+from tests.system.purchases.buyers import STEPS, VICTIMS, Buyer, Plan, Visit, make_plans
+from tests.system.settled import wait_for_rest
+from tests.system.strikes import Striker, start_site
 
 PROCESSES = (
     "shop", "shop-consumer", "reservations", "reservations-relay", "reservations-worker", "payments", "payments-worker",
@@ -42,17 +41,10 @@ def site(
     _template: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[RunningSite]:
-    """A site whose worker looks for what a crash left open every second or two, and that comes back soon."""
+    """What dies comes back soon."""
     monkeypatch.setattr(supervisor, "BACKOFF_SECONDS_MAX", 0.5)
     with common_ground(_postgres, _valkey, _kafka, server_run, _template) as ground:
-        made = ground.make_site(
-            "matchday", only=PROCESSES, HOLD_SECONDS=str(HOLD_SECONDS), WORKER_POLL_SECONDS="0.2",
-            PAYMENTS_POLL_SECONDS="0.2", PAYMENT_GRACE_SECONDS="8", RECONCILE_SECONDS="2", RATE_SCALE="1000",
-            STRIPE_STANDIN_REFUND_SECONDS="0.2",
-        )  # fmt: skip
-        made.start()
-        eventually(lambda: knows_the_matches(made), 60)
-        yield made
+        yield start_site(ground, PROCESSES, HOLD_SECONDS)
 
 
 @pytest.mark.timeout(1800)
@@ -68,7 +60,7 @@ def test_nobody_pays_without_a_ticket_or_twice_whatever_is_killed(site: RunningS
     striker.finish()
     site.wait_ready()
     print("killed:", dict(striker.done), "\ntold:", Counter(word for visit in visits for word in visit.told))
-    eventually(lambda: not audit.unfinished(site) or _fail(site), REST_SECONDS, "everything comes to rest")
+    wait_for_rest(site, REST_SECONDS)
 
     ended = audit.check(site, site.secret("STRIPE_SECRET_KEY"))
     print("ended:", dict(ended))
@@ -77,10 +69,6 @@ def test_nobody_pays_without_a_ticket_or_twice_whatever_is_killed(site: RunningS
         assert set(striker.done) == {(victim, step) for victim in VICTIMS for step in STEPS}
         assert ended["reserved"] > RUNS / 4
         assert ended["expired"] > 0
-
-
-def _fail(site: RunningSite) -> bool:
-    raise AssertionError(audit.unfinished(site))
 
 
 def _promises_are_kept(site: RunningSite, visits: list[Visit]) -> None:

@@ -3,26 +3,23 @@
 import random
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
 from tests.sites import RunningSite
 from tests.standin import PUBLISHABLE_KEY
-from tests.system.purchases.strikes import Strike, Striker, make_strike
+from tests.system.persistent import CARDS, Persistent
+from tests.system.strikes import Strike, Striker, make_strike
 
-T = TypeVar("T")
+VICTIMS = ("payments", "payments-worker", "reservations", "reservations-worker", "stripe-standin")
+STEPS = ("hold", "pay", "confirm", "verdict")
 INTENTIONS = ("pays", "clicks twice", "card declined, then pays", "walks away", "pays late", "buys in one call")
 WEIGHTS = (6, 4, 3, 2, 2, 4)
-CARDS = {"good": "pm_card_visa", "declined": "pm_card_chargeDeclined"}
 ONE_CALL_CARD = {"number": "4242424242424242", "expirationMonth": 12, "expirationYear": 2040, "cvc": "123"}
 ENDED = ("reserved", "cancelled", "expired", "lost")
 PRICES = {1: 75, 2: 125, 3: 195}
-LONGEST_SECONDS = 150.0
-PAUSE_SECONDS = 0.25
-AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def make_plans(seed: int, runs: int) -> list[Plan]:
             chance.randint(1, 8),
             chance.choice((1, 2, 3)),
             chance.choice((1, 2)),
-            make_strike(seed, number),
+            make_strike(seed, number, VICTIMS, STEPS),
         )
         for number in range(runs)
     ]
@@ -77,7 +74,9 @@ class Buyer:
 
     def go(self) -> Visit:
         """Buys, or does whatever else the plan says."""
-        with httpx.Client(timeout=15, trust_env=False) as self._http:
+        with httpx.Client(timeout=15, trust_env=False) as http:
+            self._way = Persistent(self._site, self._striker, self._plan.strike, http)
+            self.visit.told = self._way.told
             if self._plan.intention == "buys in one call":
                 self._buy_in_one_call()
             elif held := self._hold():
@@ -87,7 +86,7 @@ class Buyer:
     def _hold(self) -> dict[str, Any] | None:
         plan = self._plan
         body = {"matchNumber": plan.match, "category": plan.category, "quantity": plan.quantity, "email": plan.email}
-        answer = self._ask("hold", "reservations", "/api/reservations", {"wait": 5}, json=body, key=str(uuid.uuid4()))
+        answer = self._post("hold", "reservations", "/api/reservations", params={"wait": 5}, json=body)
         if answer.status_code != 201:
             self.visit.told.append(f"hold: {answer.json()['code']}")
             return None
@@ -110,13 +109,11 @@ class Buyer:
         if self._plan.intention == "clicks twice":
             self._payment(held["id"])
             self._confirm(payment, "good")
-        self._striker.at(self._plan.strike, "verdict")
+        self._way.begin("verdict")
         self.visit.told.append(f"verdict: {self._wait(ENDED)}")
 
     def _payment(self, reservation_id: str) -> dict[str, Any] | None:
-        answer = self._ask(
-            "pay", "payments", "/api/payments", json={"reservationId": reservation_id}, key=str(uuid.uuid4())
-        )
+        answer = self._post("pay", "payments", "/api/payments", json={"reservationId": reservation_id})
         if answer.status_code not in (200, 201):
             self.visit.told.append(f"pay: {answer.json()['code']}")
             return None
@@ -127,7 +124,8 @@ class Buyer:
         """What Stripe's element does in the buyer's page."""
         form = {"client_secret": payment["clientSecret"], "payment_method": CARDS[card]}
         path = f"/v1/payment_intents/{payment['intentId']}/confirm"
-        answer = self._ask("confirm", "stripe-standin", path, data=form, auth=(PUBLISHABLE_KEY, ""))
+        self._way.begin("confirm")
+        answer = self._way.ask("POST", "stripe-standin", path, {}, data=form, auth=(PUBLISHABLE_KEY, ""))
         error = answer.json().get("error") or {}
         self.visit.told.append(f"confirm: {error.get('code') or answer.json().get('status')}")
 
@@ -135,28 +133,14 @@ class Buyer:
         plan = self._plan
         tickets = {"category": plan.category, "quantity": plan.quantity, "price": PRICES[plan.category]}
         body = {"email": plan.email, "matchNumber": plan.match, "tickets": tickets, "card": ONE_CALL_CARD}
-        for step in ("pay", "confirm", "verdict"):  # all of them lie within the one call
-            self._striker.at(plan.strike, step)
-        answer = self._ask("hold", "reservations", "/api/reservation", json=body, key=str(uuid.uuid4()))
+        self._way.begin("pay", "confirm", "verdict")  # all of them lie within the one call
+        answer = self._post("hold", "reservations", "/api/reservation", json=body)
         self.visit.reservation_id = answer.json().get("id")
         self.visit.told.append(f"one call: {answer.json().get('code') or answer.json().get('message')}")
 
-    def _ask(
-        self, step: str, process: str, path: str, params: dict[str, Any] | None = None, *, key: str = "", **more: Any
-    ) -> httpx.Response:
-        self._striker.at(self._plan.strike, step)
-        headers = self._token if "auth" not in more else {}
-        if key:
-            headers = {**headers, "Idempotency-Key": key}
-
-        def send() -> httpx.Response | None:
-            url = self._site.url(process) + path
-            answer = self._http.post(url, params=params, headers=headers, **more)
-            # Too early, at work on the same key, or a server away: what a browser's script would repeat.
-            busy = answer.status_code == 409 and answer.json().get("code") in ("not_held", "in_progress")
-            return None if answer.status_code in AGAIN or busy else answer
-
-        return self._until(send, f"{process} {path}")
+    def _post(self, step: str, process: str, path: str, **more: Any) -> httpx.Response:
+        self._way.begin(step)
+        return self._way.ask("POST", process, path, self._token, str(uuid.uuid4()), **more)
 
     def _wait(self, states: tuple[str, ...], nudge: bool = True) -> str:
         """The reservation's status once it is one of these; a late payer does not look while he waits."""
@@ -164,21 +148,8 @@ class Buyer:
             time.sleep(self._hold_seconds)  # the plan, not a wait for something: this buyer is late
 
         def look() -> str | None:
-            url = self._site.url("reservations") + f"/api/reservations/{self.visit.reservation_id}"
-            answer = self._http.get(url, params={"wait": 5}, headers=self._token)
-            status = answer.json()["status"] if answer.status_code == 200 else None
-            return status if status in states else None
+            path = f"/api/reservations/{self.visit.reservation_id}"
+            found = self._way.look("reservations", path, self._token, wait=5)
+            return found["status"] if found is not None and found["status"] in states else None
 
-        return self._until(look, f"the status of {self.visit.reservation_id}")
-
-    def _until(self, attempt: Callable[[], T | None], what: str) -> T:
-        ends_at = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < ends_at:
-            try:
-                found = attempt()
-            except httpx.TransportError:
-                found = None
-            if found is not None:
-                return found
-            time.sleep(PAUSE_SECONDS)
-        raise AssertionError(f"{what}: nothing within {LONGEST_SECONDS:g} s ({self._plan}, told {self.visit.told})")
+        return self._way.until(look, f"the status of {self.visit.reservation_id}")

@@ -38,8 +38,15 @@ class ShownPool(NamedTuple):
     status: Availability
 
 
+class Offered(NamedTuple):
+    """Tickets of a match that others sell again now: how many, and the lowest price in minor units."""
+
+    open: int
+    lowest_amount: int
+
+
 class Match(NamedTuple):
-    """One match of the catalogue with its pools, by category."""
+    """One match of the catalogue with its pools, by category. `offered`: None when nobody sells a ticket again."""
 
     match_number: int
     round_number: int
@@ -51,6 +58,7 @@ class Match(NamedTuple):
     away_team: str
     group: str | None
     pools: tuple[ShownPool, ...]
+    offered: Offered | None = None
 
 
 class LogPosition(NamedTuple):

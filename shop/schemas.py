@@ -14,7 +14,7 @@ from shared.errors import ValidationFailed
 from shared.http import AnswerModel, HeadersModel, QueryModel
 from shared.http.models import PATH_INT_MAX
 from shared.http.validation import violation
-from shop.domain import MESSAGES, Availability, LogPosition, Match, Place, Search, ShownPool, SortKey
+from shop.domain import MESSAGES, Availability, LogPosition, Match, Offered, Place, Search, ShownPool, SortKey
 from shop.search.domain import Kind, Suggestion
 
 PAGE_LIMIT_DEFAULT = 100
@@ -70,6 +70,19 @@ class PoolAnswer(AnswerModel):
         )
 
 
+class ResaleAnswer(AnswerModel):
+    """What others sell again of a match: `/api/listings?matchNumber=` shows it."""
+
+    open: int = Field(description="How many tickets are offered now; those that somebody holds do not count.", ge=0)
+    lowest_price: Price | None = Field(description="In the currency's major units; null when none is offered.")
+
+    @classmethod
+    def of(cls, offered: Offered | None) -> "ResaleAnswer":
+        if offered is None:
+            return cls(open=0, lowest_price=None)
+        return cls(open=offered.open, lowest_price=Decimal(offered.lowest_amount).scaleb(-2))
+
+
 class MatchAnswer(AnswerModel):
     """A match with its price categories."""
 
@@ -83,12 +96,14 @@ class MatchAnswer(AnswerModel):
     away_team: str
     group: str | None
     categories: list[PoolAnswer]
+    resale: ResaleAnswer
 
     @classmethod
     def of(cls, match: Match, currency: str) -> "MatchAnswer":
         fields = match._asdict()
-        pools = fields.pop("pools")
-        return cls(**fields, categories=[PoolAnswer.of(pool, currency) for pool in pools])
+        pools, offered = fields.pop("pools"), fields.pop("offered")
+        categories = [PoolAnswer.of(pool, currency) for pool in pools]
+        return cls(**fields, categories=categories, resale=ResaleAnswer.of(offered))
 
 
 class MatchPage(AnswerModel):

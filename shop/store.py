@@ -1,13 +1,14 @@
-"""What the shop reads. The numbers come from `shop.inventory`; nothing is written here."""
+"""What the shop reads. The numbers come from `shop.inventory` and `shop.listings`; nothing is written here."""
 
 from collections import defaultdict
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from shop.domain import LogPosition, Match, Shelf, ShownPool, shown, stage_of
+from shop.domain import LogPosition, Match, Offered, Shelf, ShownPool, shown, stage_of
 from shop.inventory import store as inventory
 from shop.inventory.venues import VENUES
+from shop.listings import store as listings
 
 CITIES = {stadium: venue.city for stadium, venue in VENUES.items()}
 
@@ -19,21 +20,23 @@ def read_shelf(connection: Connection, topic: str, hold_ms: int) -> Shelf:
     by_match: dict[int, list[ShownPool]] = defaultdict(list)
     for pool in sorted(pools):
         by_match[pool.match_number].append(shown(pools[pool], releasable.get(pool, 0)))
+    offered = listings.count_open(connection)
     rows = connection.execute(
         text(
             'SELECT match_number, round_number, date_utc, location, home_team, away_team, "group"'
             " FROM shop.matches ORDER BY match_number"
         )
     )
-    return Shelf(tuple(_match(row, tuple(by_match[row[0]])) for row in rows), _as_of(connection, topic))
+    matches = (_match(row, tuple(by_match[row[0]]), offered.get(row[0])) for row in rows)
+    return Shelf(tuple(matches), _as_of(connection, topic))
 
 
-def _match(row: Any, pools: tuple[ShownPool, ...]) -> Match:
+def _match(row: Any, pools: tuple[ShownPool, ...], offered: Offered | None) -> Match:
     stage = stage_of(row.round_number, row.group, row.home_team)
     city = CITIES.get(row.location)
     return Match(
         row.match_number, row.round_number, stage, row.date_utc, row.location, city,
-        row.home_team, row.away_team, row.group, pools,
+        row.home_team, row.away_team, row.group, pools, offered,
     )  # fmt: skip
 
 

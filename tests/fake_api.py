@@ -104,6 +104,7 @@ def match_of(number: int, *statuses: str) -> Json:
         "homeTeam": f"Qatar {number}", "awayTeam": "Côte d'Ivoire & co",
         "group": "A",
         "categories": [pool_of(index, status) for index, status in enumerate(statuses, 1)],
+        "resale": {"open": 0, "lowestPrice": None},
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
+from shop.domain import Offered
 from shop.listings.domain import Listing, Place, Search, SortKey
 from shop.listings.tables import IS_OPEN, listings
 
@@ -28,6 +29,13 @@ def find_open(connection: Connection, listing_id: str) -> Listing | None:
     """A listing that is offered now."""
     row = connection.execute(select(*COLUMNS).where(IS_OPEN, listings.c.id == listing_id)).one_or_none()
     return None if row is None else Listing(*row)
+
+
+def count_open(connection: Connection) -> dict[int, Offered]:
+    """By match number, what is offered now."""
+    query = select(listings.c.match_number, sa.func.count(), sa.func.min(listings.c.amount)).where(IS_OPEN)
+    rows = connection.execute(query.group_by(listings.c.match_number))
+    return {number: Offered(count, lowest) for number, count, lowest in rows}
 
 
 def search(connection: Connection, wanted: Search, sort: SortKey, after: Place | None, limit: int) -> list[Listing]:

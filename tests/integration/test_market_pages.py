@@ -1,5 +1,6 @@
 """The pages of the gate, of resale and of waiting rooms, in front of services that exist in memory only."""
 
+import html
 import json
 from collections.abc import Iterator
 
@@ -35,6 +36,28 @@ def sign_in(browser: Browser, *roles: str) -> None:
 def sent(fake: FakeApi, method: str, path: str) -> Json:
     body: Json = json.loads(fake.sent(method, path).content)
     return body
+
+
+# What a match tells
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two"),
+    [
+        ("en", "1 ticket from others, from $70.50", "2 tickets from others, from $70.50"),
+        ("fr", "1 billet d’autres personnes, à partir de 70,50", "2 billets d’autres personnes, à partir de 70,50"),
+        ("ar", "تذكرة واحدة من آخرين", "تذكرتان من آخرين"),
+    ],
+)
+def test_a_match_leads_to_the_tickets_that_others_sell(
+    browser: Browser, fake: FakeApi, language: str, one: str, two: str
+) -> None:
+    for count, words in ((1, one), (2, two)):
+        fake.matches[3]["resale"] = {"open": count, "lowestPrice": 70.5}
+        page = html.unescape(browser.get("/matches/3", language=language).text)
+        assert f'<a href="/resale?matchNumber=3">{words}' in page
+    fake.matches[3]["resale"] = {"open": 0, "lowestPrice": None}
+    assert '<a href="/resale?matchNumber=3">Tickets from others</a>' in browser.get("/matches/3").text
 
 
 # The gate

@@ -124,6 +124,7 @@ def test_a_match_is_shown_with_everything_agreed(client: FlaskClient, log: Log) 
         "homeTeam": "Qatar",
         "awayTeam": "Ecuador",
         "group": "A",
+        "resale": {"open": 0, "lowestPrice": None},
     }
     assert [pool["category"] for pool in pools] == [1, 2, 3]
     assert pools[1] == {

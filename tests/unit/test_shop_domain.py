@@ -224,7 +224,7 @@ def test_a_match_is_written_as_agreed() -> None:
     written = json.loads(encode_match(SHELF[0], "USD"))
     assert list(written) == [
         "matchNumber", "roundNumber", "stage", "dateUtc", "location", "city", "homeTeam", "awayTeam", "group",
-        "categories",
+        "categories", "resale",
     ]  # fmt: skip
     assert written["dateUtc"] == "2022-11-20T16:00:00Z"
     assert written["categories"][0] == {

@@ -1,0 +1,48 @@
+"""What the simulation tells: ticket messages as partners write them, and this site's events."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from shared.site_events import SiteEvent
+from shared.wire import Action, Line, TicketMessage, encode_ticket_message, pool_key
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRecord:
+    """One record of the sales log at its time; `price` is major units a ticket."""
+
+    at: datetime
+    client_id: str
+    sale_id: str
+    action: Action
+    match_number: int
+    category: int
+    quantity: int
+    price: Decimal
+
+    @property
+    def key(self) -> bytes:
+        return pool_key(self.match_number, self.category)
+
+    @property
+    def value(self) -> bytes:
+        return encode_ticket_message(self.action, self.match_number, self.category, self.quantity, self.price)
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("clientId", self.client_id.encode()), ("saleId", self.sale_id.encode())]
+
+    @property
+    def message(self) -> TicketMessage:
+        """What a reader understands of it."""
+        line = Line(self.category, self.quantity, float(self.price))
+        return TicketMessage(self.action, self.match_number, (line,), self.client_id, self.sale_id)
+
+
+Told = TicketRecord | SiteEvent
+
+
+def told_at(told: Told) -> datetime:
+    """When it happened."""
+    return told.at if isinstance(told, TicketRecord) else told.happened_at

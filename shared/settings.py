@@ -174,6 +174,16 @@ class HttpSettings(CommonSettings):
     )
 
 
+class VisitorSettings(Settings):
+    """Where visitors are from."""
+
+    country_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]{0,64}$",
+        description="Header in which a trusted proxy names the visitor's country, such as CF-IPCountry; empty: none.",
+    )
+
+
 class IdentitySettings(Settings):
     """How access tokens of accounts are verified."""
 

@@ -27,6 +27,10 @@ class ClientAddress:
             address = hop
         return address
 
+    def is_proxied(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a trusted proxy has sent the request, so that its headers are believed."""
+        return self._trusts(environ.get("REMOTE_ADDR", ""))
+
     def _trusts(self, address: str) -> bool:
         return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self._trusted)
 

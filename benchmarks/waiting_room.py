@@ -25,7 +25,7 @@ CONNECTIONS = 64
 SECONDS_MAX = 240.0
 TRIES = 10
 QUARTERS = 4
-LATE_SECONDS = 7.0  # who asks every five seconds sees an admission so late at most
+LATE_SECONDS = 12.0  # who asks every ten seconds sees an admission so late at most
 METHOD = (
     f"Guests come within {ARRIVAL_SECONDS:g} s, all for one match. With the room each takes a place, asks again as it"
     f" is told, thinks up to {THINK_SECONDS_MAX:g} s once it is admitted, and holds one ticket (`?wait=5`, with the"

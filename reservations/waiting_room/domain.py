@@ -17,7 +17,8 @@ from shared.errors import Conflict, MatchdayError
 
 SWEEP_MAX = 100  # places that one step removes or lets in at most: the next step goes on
 SMOOTHING = 8  # the measured gap between admissions follows the last ones by an eighth
-POLL_SECONDS_MIN, POLL_SECONDS_MAX = 1, 5
+# The longest pause between two questions is below what a room that has lost its line waits for its people.
+POLL_SECONDS_MIN, POLL_SECONDS_MAX = 1, 10
 MICROSECONDS = 1_000_000
 
 
@@ -352,7 +353,7 @@ def estimate_seconds(answer: Answer, interval: int) -> int:
 
 def poll_seconds(estimate: int) -> int:
     """When to ask again, by the time that there still is to wait."""
-    return min(POLL_SECONDS_MAX, max(POLL_SECONDS_MIN, estimate // 4))
+    return min(POLL_SECONDS_MAX, max(POLL_SECONDS_MIN, estimate))
 
 
 def interval_of(rate_per_second: float) -> int:

@@ -27,13 +27,16 @@ class WaitingRoomSettings(Settings):
         500, ge=1, le=CAPACITY_MAX, description="Most people who are admitted and have not held tickets yet."
     )
     waiting_room_absent_seconds: float = Field(
-        30, ge=10, le=3600, description="A place for which nobody asks for so long is lost."
+        30, ge=20, le=3600, description="A place for which nobody asks for so long is lost."
     )
     waiting_room_admission_seconds: float = Field(
         120, ge=1, le=3600, description="How long who is admitted has to hold tickets."
     )
     waiting_room_settle_seconds: float = Field(
-        5, ge=0, le=60, description="A room that begins, or has lost its line with Redis, first lets nobody in so long."
+        12,
+        ge=0,
+        le=60,
+        description="A room that begins, or has lost its line with Redis, lets nobody in so long.",
     )
     waiting_room_linger_seconds: float = Field(
         60, ge=1, le=3600, description="An automatic room closes so long after its line was empty."

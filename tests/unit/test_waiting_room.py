@@ -258,7 +258,7 @@ def test_the_estimate_is_by_the_pace_that_is_set_or_the_slower_one_that_is_measu
             line.look(each)
     seen = line.look(taken[39])
     assert 0.8 * seen.position * 2 <= estimate_seconds(seen, TERMS.interval) <= 1.2 * seen.position * 2
-    assert [poll_seconds(seconds) for seconds in (0, 3, 8, 600)] == [1, 1, 2, 5]
+    assert [poll_seconds(seconds) for seconds in (0, 3, 8, 600)] == [1, 3, 8, 10]
 
 
 # -- whatever happens, in any order ------------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ class Rush:
 
     def __init__(self, seed: int, lost_at: int | None = None) -> None:
         self.random, self.site, self.numbers = random.Random(seed), Site(), count()
-        plan = {"interval": interval_of(45), "capacity": 200, "settle": 6 * SECOND}
+        plan = {"interval": interval_of(45), "capacity": 200, "settle": 12 * SECOND}
         self.line = Line(replace(TERMS, **plan, address_max=10**6, places_max=10**6))
         self.heap: list[tuple[int, int, Callable[[], None]]] = []
         self.arrived: list[str] = []

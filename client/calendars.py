@@ -7,7 +7,7 @@ from icalendar import Calendar, Event
 
 from client import fixtures
 from client.calls import Json
-from client.kernel.words import _
+from client.kernel.words import _, language
 
 LASTS = timedelta(hours=2)
 PRODUCT = "-//Matchday//Pages//EN"
@@ -24,9 +24,11 @@ def event(match: Json, public_url: str) -> bytes:
     made.add("dtstamp", datetime.now(UTC).replace(microsecond=0))
     made.add("dtstart", begins)
     made.add("dtend", begins + LASTS)
-    made.add("summary", fixtures.pair(match))
+    told = _("%(stage)s, match %(number)s", stage=fixtures.stage(match), number=match["matchNumber"])
+    spoken = {"language": language().code}
+    made.add("summary", fixtures.pair(match), spoken)
     made.add("location", fixtures.place(match))
-    made.add("description", _("%(stage)s, match %(number)s", stage=fixtures.stage(match), number=match["matchNumber"]))
+    made.add("description", told, spoken)
     made.add("url", f"{public_url}/matches/{match['matchNumber']}")
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)

@@ -85,7 +85,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A buyer's wish. `id` and `sale_id` are new; `key` is the caller's idempotency key, `body_hash` what it covers."""
+    """A buyer's wish. `id` and `sale_id` are new; `key` is the caller's idempotency key, `body_hash` what it covers.
+
+    `language` is that of the letters about it, by its ISO 639 code.
+    """
 
     id: str
     sale_id: str
@@ -97,6 +100,7 @@ class Submit:
     traceparent: str | None
     account_id: str | None = None
     purpose: str = "reservations"
+    language: str = "en"
 
     @property
     def buyer(self) -> str:
@@ -116,7 +120,10 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A reservation; money as in the master list (`price`, major units a ticket) and in minor units (`amount`)."""
+    """A reservation; money as in the master list (`price`, major units a ticket) and in minor units (`amount`).
+
+    `language` is that of all letters about it, by its ISO 639 code.
+    """
 
     id: str
     sale_id: str
@@ -132,6 +139,7 @@ class Reservation:
     account_id: str | None = None
     resubmitted: bool = False
     listing_id: str | None = None
+    language: str = "en"
     refunded: bool = False
 
     @property

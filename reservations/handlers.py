@@ -185,6 +185,7 @@ def _reserve(wish: Submit, held: Held, currency: str, now: datetime) -> Standing
         now,
         None,
         wish.account_id,
+        language=wish.language,
     )
     return Standing(reservation, held.sale)
 

@@ -16,14 +16,17 @@ from reservations.domain import (
     Submit,
 )
 from reservations.following import follow, submit
+from reservations.languages import chosen
 from reservations.paging import PageQuery, Place
 from reservations.resale.routes import listings
 from reservations.schemas import (
+    SPOKEN,
     AccountDeleted,
     AccountVerified,
     CallerHeaders,
     Deliveries,
     Delivery,
+    HoldHeaders,
     Joined,
     ListDeliveries,
     NewPurchase,
@@ -42,7 +45,6 @@ from reservations.tickets.routes import gate
 from reservations.tickets.routes import routes as tickets
 from reservations.waiting_room.domain import WaitingRoomClosed
 from reservations.waiting_room.routes import waiting_rooms
-from reservations.waiting_room.schemas import BuyerHeaders
 from reservations.wiring import Wiring
 from shared import tracing
 from shared.errors import (
@@ -90,7 +92,7 @@ CARD = frozenset({"card"})
 
 @routes.post("/api/reservations", answer=Reservation, status=201, sends=LOCATION, limit="hold", raises=HOLDING)
 def create_reservation(
-    wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: BuyerHeaders
+    wiring: Wiring, caller: Caller, body: NewReservation, query: Wait, headers: HoldHeaders
 ) -> Response:
     """Hold tickets, signed in or as a guest with an e-mail address.
 
@@ -104,14 +106,15 @@ def create_reservation(
     key = headers.idempotency_key
     scope = f"hold {key}" if key else ""
     with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
-        standing = submit(wiring, _wish(caller, body, key), query.wait)
+        standing = submit(wiring, _wish(caller, body, headers), query.wait)
         if standing.status is not State.LOST:
             passage.used()
     location = f"/api/reservations/{standing.reservation.id}"
     return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
 
-def _wish(caller: Caller, body: NewReservation, key: str | None) -> Submit:
+def _wish(caller: Caller, body: NewReservation, headers: HoldHeaders) -> Submit:
+    key = headers.idempotency_key
     return Submit(
         str(uuid.uuid4()),
         str(uuid.uuid4()),
@@ -119,9 +122,10 @@ def _wish(caller: Caller, body: NewReservation, key: str | None) -> Submit:
         Pool(body.match_number, body.category),
         body.quantity,
         key,
-        body_hash(body) if key else b"",
+        body_hash(body, without=SPOKEN) if key else b"",
         tracing.traceparent(),
         None if caller.account is None else caller.account.id,
+        language=chosen(body.language, caller, headers.accept_language),
     )
 
 
@@ -174,7 +178,7 @@ def cancel_reservation(wiring: Wiring, caller: Caller, reservation_id: UUID) -> 
     limit="pay",
     raises=[*HOLDING, PriceMismatch, CardDeclined, HoldExpired, PurchaseUndecided],
 )
-def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, headers: BuyerHeaders) -> Purchase:
+def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, headers: HoldHeaders) -> Purchase:
     """Buy tickets in one call: the known contract of the federation's partners.
 
     The price must be the master list's. The card goes to Stripe and is kept nowhere here. When the card is declined, or
@@ -190,10 +194,11 @@ def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, header
         Pool(body.match_number, body.tickets.category),
         body.tickets.quantity,
         key,
-        body_hash(body, without=CARD) if key else b"",
+        body_hash(body, without=CARD | SPOKEN) if key else b"",
         tracing.traceparent(),
         None if caller.account is None else caller.account.id,
         "purchase",
+        chosen(body.language, caller, headers.accept_language),
     )
     scope = f"purchase {key}" if key else ""
     with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:

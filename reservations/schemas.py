@@ -10,8 +10,9 @@ from pydantic import Field, WithJsonSchema
 from reservations import domain
 from reservations.cashier import Card
 from reservations.domain import Standing
+from reservations.waiting_room.schemas import BuyerHeaders
 from shared.delivery import Kept
-from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
+from shared.http import AnswerModel, BodyModel, HeadersModel, IdempotencyHeaders, Language, QueryModel
 from shop.inventory.domain import State
 
 Price = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -19,7 +20,30 @@ Price = Annotated[int | float, WithJsonSchema({"type": "number"})]
 LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{LABEL}(?:\.{LABEL})+$"
 
+# Who asks again in another language asks for the same.
+SPOKEN = frozenset({"language"})
 CARD_NUMBER = r"^[0-9]([ -]?[0-9]){11,18}$"
+
+LANGUAGE_ABOUT = (
+    "Of the letters and the printed tickets, such as `ar` or `es-MX`. Without one, or when there are none in it: the"
+    " account's, else the first of Accept-Language, else `en`."
+)
+
+
+class SpokenHeaders(HeadersModel):
+    """What the buyer reads."""
+
+    accept_language: str | None = Field(
+        None, alias="Accept-Language", max_length=1000, description="As browsers send it; `language` goes before it."
+    )
+
+
+class HoldHeaders(BuyerHeaders, SpokenHeaders):
+    """For a POST that holds tickets and leads to letters."""
+
+
+class ResaleHeaders(IdempotencyHeaders, SpokenHeaders):
+    """The same for a ticket of somebody else's."""
 
 
 class NewReservation(BodyModel):
@@ -31,6 +55,7 @@ class NewReservation(BodyModel):
     email: str | None = Field(
         None, max_length=254, pattern=EMAIL, description="A guest's address, or where to write an account instead."
     )
+    language: Language | None = Field(None, description=LANGUAGE_ABOUT)
 
 
 class TicketsWanted(BodyModel):
@@ -63,6 +88,7 @@ class NewPurchase(BodyModel):
     match_number: int = Field(ge=1, le=1_000_000, description="The match, as in the master list.")
     tickets: TicketsWanted
     card: CardBody
+    language: Language | None = Field(None, description=LANGUAGE_ABOUT)
 
 
 class Purchase(AnswerModel):
@@ -215,6 +241,7 @@ class Reservation(AnswerModel):
     amount: int = Field(description="Of all tickets, in the currency's minor units.")
     currency: str
     email: str
+    language: str = Field(description="Of the letters and the printed tickets.")
     created_at: datetime
     expires_at: datetime = Field(description="When the hold ends unless it is paid.")
     log_position: LogPosition | None = Field(description="The record that proves its place in the log.")
@@ -240,6 +267,7 @@ class Reservation(AnswerModel):
             amount=reservation.amount,
             currency=reservation.currency,
             email=reservation.email,
+            language=reservation.language,
             created_at=reservation.created_at,
             expires_at=sale.expires_at or reservation.created_at,
             log_position=LogPosition(topic=topic, partition=sale.partition, offset=sale.offset) if seen else None,

@@ -36,6 +36,8 @@ reservations = sa.Table(
     sa.Column("listing_id", sa.Uuid(as_uuid=False)),
     # Its money has gone back, and the worker is to offer its tickets again.
     sa.Column("relist_due", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of the letters and of the printed tickets, by its ISO 639 code.
+    sa.Column("language", sa.Text, nullable=False, server_default="en"),
 )
 sa.Index("reservations_resubmitted", reservations.c.created_at, postgresql_where=reservations.c.resubmitted)
 sa.Index("reservations_buyer", reservations.c.buyer, reservations.c.match_number)

@@ -9,6 +9,7 @@ from shared import delivery
 from shared.delivery import Delivery
 
 PAYMENTS = "payments"
+CREDITS = "/internal/payments/credits"
 
 
 def tell_ended(connection: Connection, reservation_ids: Sequence[str]) -> None:

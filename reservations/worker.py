@@ -12,6 +12,7 @@ import structlog
 from reservations import handlers, paying
 from reservations.handlers import Site
 from reservations.resale import handlers as resale
+from reservations.resale.letters import write_when_credited
 from reservations.settings import WorkerSettings
 from reservations.tables import deliveries, idempotency_keys, inbox, mails
 from reservations.tickets import mailing
@@ -97,7 +98,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     addresses = {"payments": settings.payments_url, "shop": settings.shop_url, audit.TARGET: settings.security_url}
-    couriers = Couriers(database, deliveries, addresses, settings.service_token)
+    written = write_when_credited(site, settings.mail_from)
+    couriers = Couriers(database, deliveries, addresses, settings.service_token, written)
     postman = Postman(database, mails, settings, site.clock)
     couriers.start()
     postman.start()

@@ -58,13 +58,14 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to one person; `kind` says what it is about, for counting."""
+    """A mail to one person; `kind` says what it is about, for counting, `language` what it is written in."""
 
     kind: str
     recipient: str
     subject: str
     text: str
     attachments: Sequence[Attachment] = ()
+    language: str | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -135,6 +136,8 @@ def render(mail: Mail, sender: str, now: datetime) -> bytes:
     message["Message-ID"] = f"<{mail.id}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence note answers
     message.set_content(mail.text)
+    if mail.language is not None:
+        message["Content-Language"] = mail.language  # RFC 3282; of the text, also beside attachments
     for attachment in mail.attachments:
         kind, _, subtype = attachment.media_type.partition("/")
         message.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=attachment.name)

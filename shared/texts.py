@@ -5,6 +5,7 @@ The catalogues are `.po` files, one a language, which are read when they are fir
 
 import gettext
 import io
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +36,11 @@ class Texts:
         self.folder = folder
         self.languages = frozenset({SOURCE, *(path.stem for path in folder.glob("*.po"))})
 
+    def nearest(self, tags: Iterable[str | None]) -> str:
+        """The language of the first of these BCP 47 tags that has a catalogue, by its code; else English."""
+        codes = (tag.replace("_", "-").partition("-")[0].lower() for tag in tags if tag)
+        return next((code for code in codes if code in self.languages), SOURCE)
+
     def in_language(self, tag: str | None, text: str) -> str:
         """A text in the language of a BCP 47 tag; in English without one, or when there is no such catalogue."""
-        code = (tag or SOURCE).replace("_", "-").partition("-")[0].lower()
-        return load(self.folder, code if code in self.languages else SOURCE).gettext(text)
+        return load(self.folder, self.nearest([tag])).gettext(text)

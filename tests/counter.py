@@ -73,6 +73,7 @@ class Service:
         key: str | None = None,
         wait: float | None = None,
         token: str | None = None,
+        **more: Any,
     ) -> TestResponse:
         """A buyer's request; a new buyer unless `email` says who, or `token`, which signs an account in."""
         body: dict[str, Any] = {
@@ -80,6 +81,7 @@ class Service:
             "category": category,
             "quantity": quantity,
             **({"email": email or f"{uuid.uuid4()}@example.org"} if email or not token else {}),
+            **more,
         }
         headers = {"Idempotency-Key": key} if key else {}
         path = "/api/reservations" + (f"?wait={wait:g}" if wait is not None else "")

@@ -31,11 +31,13 @@ from payments.app import create_app as create_payments
 from payments.domain import Held, Intent, Refund, RefundStatus, Status, StripeRefund
 from payments.settings import PaymentsSettings
 from payments.tables import deliveries as payments_deliveries
+from reservations.handlers import Site as Reservations
+from reservations.resale.letters import write_when_credited
 from reservations.tables import deliveries as reservations_deliveries
 from shared import delivery
 from shared.clock import SystemClock
 from shared.database import Database
-from shared.delivery import Reply, Taken, Verdict
+from shared.delivery import OnDelivered, Reply, Taken, Verdict
 from shared.http import HttpApp, identity
 from shared.settings import load
 from shop.app import create_app as create_shop
@@ -46,6 +48,7 @@ from tests.no_redis import NO_REDIS
 from tests.tokens import Signer
 
 DELIVERIES_MAX = 500
+SENDER = "tickets@matchday.example"
 TABLES = {"reservations": reservations_deliveries, "payments": payments_deliveries}
 
 
@@ -68,6 +71,7 @@ class Market:
     payments_site: payments_handlers.Site
     work: Callable[[], None]
     signer: Signer
+    heard: dict[str, OnDelivered]  # what each sender does with an answer
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     # People
@@ -77,9 +81,9 @@ class Market:
         claims = {**self.signer.claims(*roles, account_id=account_id), "email": email, "auth_time": int(time.time())}
         return Person(account_id, email, self.signer.sign(claims))
 
-    def ticket(self, person: Person, quantity: int = 1, category: int = 1) -> list[str]:
+    def ticket(self, person: Person, quantity: int = 1, category: int = 1, **more: Any) -> list[str]:
         """Ids of tickets that somebody has bought, paid for, and that the log has shown to be sold."""
-        made = self.reservations.buy(1, category, quantity, token=person.token).get_json()
+        made = self.reservations.buy(1, category, quantity, token=person.token, **more).get_json()
         self.reservations.judge(made["id"])
         self.pay(made)
         self.settle()
@@ -220,8 +224,8 @@ class Market:
             return
         with self.payments_site.database.transaction() as connection:
             reply = Reply(Verdict.DELIVERED, answer.status_code, answer.get_json(silent=True), None)
-            if delivery.mark(connection, TABLES[sender], taken, reply) and sender == "payments":
-                payments_handlers.told(connection, taken, reply.answer)
+            if delivery.mark(connection, TABLES[sender], taken, reply):
+                self.heard[sender](connection, taken, reply.answer)
 
     def settle(self) -> None:
         """Until nobody has anything to tell or to do."""
@@ -272,7 +276,9 @@ def open_market(database_url: str, **more: str) -> Iterator[Market]:
         with open_worker(service, **settings) as work:
             database = Database(load(PaymentsSettings, given), "market")
             site = payments_handlers.Site(database, mock.Mock(), mock.Mock(), SystemClock())
-            yield Market(service, payments, shop, site, work, signer)
+            ours = Reservations(database, service.settings.federation(), SystemClock())
+            heard = {"payments": payments_handlers.told, "reservations": write_when_credited(ours, SENDER)}
+            yield Market(service, payments, shop, site, work, signer, heard)
             database.close()
         for app in (payments, shop):
             app.stop()

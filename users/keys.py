@@ -193,6 +193,8 @@ def access_token(
         "exp": int((now + lasts).timestamp()),
         "jti": str(uuid.uuid4()),
     }
+    if account.language is not None:
+        claims["locale"] = account.language  # as OpenID Connect names it
     return jwt.encode(claims, private, ALGORITHM, headers={"kid": kid, "typ": TOKEN_TYPE})
 
 

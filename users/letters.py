@@ -163,5 +163,5 @@ def _write(
     query = f"?{urlencode({'token': token})}" if token else ""
     filled = text.format(link=f"{office.settings.public_url}/{page}{query}", token=token)
     # In one spelling, so that mails to one person can be counted, and deleted.
-    letter = Mail(kind, email_key(email), subject, filled)
+    letter = Mail(kind, email_key(email), subject, filled, language=TRANSLATIONS.nearest([language]))
     mail.write(connection, mails, letter, office.settings.mail_from, now)

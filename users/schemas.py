@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
+from shared.http import AnswerModel, BodyModel, HeadersModel, Language, QueryModel
 from users.accounts import Export
 from users.domain import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Account, Role, Search, Session
 from users.handlers import Reauthenticated, SignedIn
@@ -25,9 +25,6 @@ Password = Annotated[
 GivenPassword = Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2.")]
-Language = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$"), Field(description="Such as `en` or `pt-BR`.")
-]
 
 
 class RoleName(Enum):

@@ -39,6 +39,7 @@ def hold(visit: Visit, number: int) -> Response:
     if not form.require("category", "quantity", *(["email"] if guest else [])):
         return draw_match(visit, find_match(visit, number), 422)
     wish |= {"email": form["email"]} if guest else {}
+    wish["language"] = visit.language.code
     key, place = form["key"] or form["csrf"], waiting.place_of(visit.jar, number)
     try:
         held = api.hold(visit.calls, wish, key, visit.settings.verdict_wait_seconds, place)

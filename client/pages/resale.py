@@ -113,7 +113,7 @@ def hold_offer(visit: Visit, listing_id: UUID) -> Response:
     guest = visit.account is None
     if guest and not form.require("email"):
         return _draw_offer(visit, market.listing(visit.calls, str(listing_id)), 422)
-    wish: Json = {"email": form["email"]} if guest else {}
+    wish: Json = {"language": visit.language.code} | ({"email": form["email"]} if guest else {})
     try:
         held = market.hold_listing(visit.calls, str(listing_id), wish, form["key"] or new_key())
     except Refused as refused:

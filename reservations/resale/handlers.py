@@ -204,6 +204,7 @@ def _lock_for(
     reservation = Reservation(
         wish.id, wish.sale_id, wish.buyer, wish.email, listing.pool, 1, major(listing.price), listing.price,
         listing.currency, now, None, wish.account_id, listing_id=listing.id,
+        language=wish.language,
     )  # fmt: skip
     store.insert_hold(connection, reservation, listing.id, now + timedelta(seconds=settings.hold_seconds))
     transitions.write(connection, changed, Change.HELD)

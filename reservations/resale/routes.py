@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response
 
 from reservations.domain import PurchaseLimit, Submit
+from reservations.languages import chosen
 from reservations.paging import PageQuery
 from reservations.resale import handlers
 from reservations.resale.domain import (
@@ -19,7 +20,7 @@ from reservations.resale.domain import (
 from reservations.resale.handlers import Offer
 from reservations.resale.schemas import NewHold, NewListing, NewPrice, OwnListings
 from reservations.resale.schemas import OwnListing as OwnListingAnswer
-from reservations.schemas import Reservation
+from reservations.schemas import SPOKEN, ResaleHeaders, Reservation
 from reservations.wiring import Wiring
 from shared import tracing
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, ValidationFailed
@@ -94,9 +95,7 @@ def withdraw_listing(wiring: Wiring, caller: Caller, listing_id: UUID) -> OwnLis
         NotFound, OwnListing, ListingHeld, ListingEnded, PurchaseLimit, IdempotencyKeyReused, DependencyUnavailable
     ],
 )  # fmt: skip
-def hold_listing(
-    wiring: Wiring, caller: Caller, listing_id: UUID, body: NewHold, headers: IdempotencyHeaders
-) -> Response:
+def hold_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewHold, headers: ResaleHeaders) -> Response:
     """Lock a listing for oneself, signed in or as a guest with an e-mail address.
 
     The answer is a reservation like any other, of kind `resale` and `held` at once: pay it before `expiresAt`, or give
@@ -107,7 +106,7 @@ def hold_listing(
     return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
 
-def _wish(caller: Caller, listing_id: UUID, body: NewHold, headers: IdempotencyHeaders) -> Submit:
+def _wish(caller: Caller, listing_id: UUID, body: NewHold, headers: ResaleHeaders) -> Submit:
     email = body.email or (caller.account.email if caller.account is not None else None)
     if email is None:
         wrong = violation("pointer", ["email"], "required", "is required unless you are signed in")
@@ -120,8 +119,9 @@ def _wish(caller: Caller, listing_id: UUID, body: NewHold, headers: IdempotencyH
         NO_POOL,
         1,
         key,
-        body_hash(body) + listing_id.bytes if key else b"",
+        body_hash(body, without=SPOKEN) + listing_id.bytes if key else b"",
         tracing.traceparent(),
         None if caller.account is None else caller.account.id,
         "resale",
+        chosen(body.language, caller, headers.accept_language),
     )

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from reservations.resale import domain
 from reservations.resale.domain import major
-from reservations.schemas import EMAIL, Price
+from reservations.schemas import EMAIL, LANGUAGE_ABOUT, Price
 from shared.errors import ValidationFailed
-from shared.http import AnswerModel, BodyModel
+from shared.http import AnswerModel, BodyModel, Language
 from shared.http.validation import violation
 
 PRICE_MAX = 10_000_000
@@ -48,6 +48,7 @@ class NewHold(BodyModel):
     email: str | None = Field(
         None, max_length=254, pattern=EMAIL, description="A guest's address, or where to write an account instead."
     )
+    language: Language | None = Field(None, description=LANGUAGE_ABOUT)
 
 
 class OwnListing(AnswerModel):

@@ -127,6 +127,7 @@ def insert_hold(connection: Connection, reservation: Reservation, listing_id: st
             created_at=reservation.created_at,
             account_id=reservation.account_id,
             listing_id=listing_id,
+            language=reservation.language,
         )
     )
     connection.execute(

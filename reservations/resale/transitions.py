@@ -14,7 +14,7 @@ from reservations.domain import MailDue, Reservation
 from reservations.resale import domain, events, store
 from reservations.resale.domain import Change, EndReason, Listing, ListingEnded, ListingHeld
 from reservations.tables import deliveries
-from reservations.telling import PAYMENTS, tell_ended
+from reservations.telling import CREDITS, PAYMENTS, tell_ended
 from reservations.tickets import store as tickets
 from reservations.tickets.domain import Ticket
 from shared import delivery
@@ -137,4 +137,4 @@ def _credit(
         "soldReservationId": owner.id,
         "soldAmount": owner.amount // owner.quantity,
     }
-    delivery.send(connection, deliveries, [Delivery(PAYMENTS, "/internal/payments/credits", credit, buyer.id)])
+    delivery.send(connection, deliveries, [Delivery(PAYMENTS, CREDITS, credit, buyer.id)])

@@ -122,9 +122,13 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """What a ticket tells about its match; money in major units, `zone` an IANA name or None when nobody knows it."""
+    """What a ticket tells about its match; `zone` is an IANA name, or None when nobody knows it.
+
+    `group` is the letter of its group, or None; `stage` is in English, as the master list has it.
+    """
 
     match_number: int
+    group: str | None
     stage: str
     home_team: str
     away_team: str
@@ -144,6 +148,7 @@ class Sheet:
     fixture: Fixture
     price: Decimal
     currency: str
+    language: str = "en"
 
 
 def check_open(ticket: Ticket, match_number: int | None) -> None:

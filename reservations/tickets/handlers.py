@@ -84,14 +84,17 @@ def sheets(connection: Connection, codes: TicketCodes, reservation_id: str) -> l
     """What is printed for a reservation: its valid tickets."""
     reservation = reservations.find(connection, [reservation_id])[reservation_id]
     tickets = [each for each in store.of_reservation(connection, reservation_id) if each.state is TicketState.VALID]
-    match = find_match(connection, reservation.pool.match_number)
-    if match is None:
+    fixture = find_fixture(connection, reservation.pool.match_number)
+    if fixture is None:
         raise NotFound("the match is not known (yet)")
-    fixture = _fixture(match)
-    return [
-        Sheet(each, reservation.quantity, codes.sign(each), fixture, reservation.price, reservation.currency)
-        for each in tickets
-    ]
+    told = (fixture, reservation.price, reservation.currency, reservation.language)
+    return [Sheet(each, reservation.quantity, codes.sign(each), *told) for each in tickets]
+
+
+def find_fixture(connection: Connection, match_number: int) -> Fixture | None:
+    """What is told of a match; None when it is not known (yet)."""
+    match = find_match(connection, match_number)
+    return None if match is None else _fixture(match)
 
 
 def _fixture(match: MatchEntry) -> Fixture:
@@ -99,7 +102,8 @@ def _fixture(match: MatchEntry) -> Fixture:
     stage = stage_name(match)
     return Fixture(
         match.match_number,
-        f"Group {stage}" if len(stage) <= GROUP_LONGEST else stage,
+        stage if len(stage) <= GROUP_LONGEST else None,
+        stage,
         match.home_team,
         match.away_team,
         match.location,

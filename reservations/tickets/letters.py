@@ -1,98 +1,126 @@
-"""What buyers are written about their tickets."""
+"""What buyers are written about their tickets, each in the reservation's language."""
 
 from collections.abc import Sequence
 
 from reservations.domain import Reservation
-from reservations.tickets.domain import Sheet
-from reservations.tickets.pdf import kick_off, print_tickets
+from reservations.languages import N_, Tongue, tongue
+from reservations.tickets import words
+from reservations.tickets.domain import Fixture, Sheet
+from reservations.tickets.pdf import print_tickets
 from shared.mail import Attachment, Mail
 
-TICKETS = """\
+TICKET_SUBJECT = N_("Your ticket: {teams}")
+TICKETS_SUBJECT = N_("Your tickets: {teams}")
+TICKET = N_("""\
 Hello,
 
-here {are} your {tickets} for
+here is your ticket for
 
-    {home} – {away}
+    {teams}
     {stage}, match {match}
-    {stadium}
+    {place}
     {kick_off}
 
-{Each} admits one person, once: print the attached PDF, or show the QR
-code on your screen at the gate. Whoever shows a code first goes in, so
-do not pass it on.
+It admits one person, once: print the attached PDF, or show the QR code on your screen at the gate. Whoever shows it
+first goes in, so do not pass it on.
 
-Category {category}, {quantity} x {price} {currency}
+Category {category}, {price}
 Reservation {reservation}
-"""
-REFUND = """\
+""")
+TICKETS = N_("""\
 Hello,
 
-your payment for match {match}, category {category}, came when the tickets were no
-longer ours to give: the federation's log had no room left for them. We
-are sorry. Tickets that you may have got for it are not valid, and what
-you paid ({quantity} x {price} {currency}) goes back to you by itself, in full.
+here are your tickets for
 
+    {teams}
+    {stage}, match {match}
+    {place}
+    {kick_off}
+
+Each admits one person, once: print the attached PDF, or show the QR codes on your screen at the gate. Whoever shows
+a code first goes in, so do not pass them on.
+
+Category {category}, {quantity} × {price}
 Reservation {reservation}
-"""
-RESALE_REFUND = """\
+""")
+REFUND_SUBJECT = N_("Your money goes back: match {match}")
+REFUND = N_("""\
 Hello,
 
-your payment for match {match}, category {category}, came when the ticket was not to be had
-any more: somebody else has bought it, or it is no longer for sale. We are sorry. What you
-paid ({price} {currency}) goes back to you by itself, in full.
+your payment for match {match}, category {category}, came when the tickets were no longer ours to give: the federation's
+log had no room left for them. We are sorry. Tickets that you may have got for it are not valid, and what you paid
+({total}) goes back to you by itself, in full.
 
 Reservation {reservation}
-"""
-GIVEN_BACK = """\
+""")
+RESALE_REFUND = N_("""\
 Hello,
 
-what you paid for match {match}, category {category}, has been given back to you in
-full ({quantity} x {price} {currency}), to the card that you paid with. The tickets
-open no gate any more, unless somebody has gone in with one of them.
+your payment for match {match}, category {category}, came when the ticket was not to be had any more: somebody else has
+bought it, or it is no longer for sale. We are sorry. What you paid ({total}) goes back to you by itself, in full.
 
 Reservation {reservation}
-"""
+""")
+GIVEN_BACK_SUBJECT = N_("Your money was given back: match {match}")
+GIVEN_BACK = N_("""\
+Hello,
+
+what you paid for match {match}, category {category}, has been given back to you in full ({total}), to the card that you
+paid with. The tickets open no gate any more, unless somebody has gone in with one of them.
+
+Reservation {reservation}
+""")
 
 
 def tickets_letter(reservation: Reservation, sheets: Sequence[Sheet], site: str) -> Mail:
     """The tickets, as PDF."""
-    fixture = sheets[0].fixture
-    several = len(sheets) > 1
-    place = f"{fixture.stadium}, {fixture.city}" if fixture.city else fixture.stadium
-    text = TICKETS.format(
-        are="are" if several else "is",
-        tickets="tickets" if several else "ticket",
-        Each="Each" if several else "It",
-        home=fixture.home_team,
-        away=fixture.away_team,
-        stage=fixture.stage,
-        stadium=place,
-        kick_off=kick_off(fixture.date_utc, fixture.zone).replace("\n", " "),
-        **_facts(reservation),
-    )
+    fixture, language = sheets[0].fixture, tongue(reservation.language)
+    subject, text = (TICKETS_SUBJECT, TICKETS) if len(sheets) > 1 else (TICKET_SUBJECT, TICKET)
     pdf = Attachment(f"tickets-match-{fixture.match_number}.pdf", "application/pdf", print_tickets(sheets, site))
-    subject = f"Your {'tickets' if several else 'ticket'}: {fixture.home_team} – {fixture.away_team}"
-    return Mail("tickets", reservation.email, subject, text, [pdf])
+    facts = _facts(language, reservation) | about(language, fixture)
+    return _mail("tickets", reservation, language.say(subject, **facts), language.say(text, **facts), [pdf])
 
 
 def refund_letter(reservation: Reservation) -> Mail:
     """That the money goes back."""
-    text = (RESALE_REFUND if reservation.is_resale else REFUND).format(**_facts(reservation))
-    return Mail("refund", reservation.email, f"Your money goes back: match {reservation.pool.match_number}", text)
+    language = tongue(reservation.language)
+    facts = _facts(language, reservation)
+    text = RESALE_REFUND if reservation.is_resale else REFUND
+    return _mail("refund", reservation, language.say(REFUND_SUBJECT, **facts), language.say(text, **facts))
 
 
 def given_back_letter(reservation: Reservation) -> Mail:
     """That the money of tickets has gone back, and they are void."""
-    subject = f"Your money was given back: match {reservation.pool.match_number}"
-    return Mail("given_back", reservation.email, subject, GIVEN_BACK.format(**_facts(reservation)))
+    language = tongue(reservation.language)
+    facts = _facts(language, reservation)
+    return _mail(
+        "given_back", reservation, language.say(GIVEN_BACK_SUBJECT, **facts), language.say(GIVEN_BACK, **facts)
+    )
 
 
-def _facts(reservation: Reservation) -> dict[str, object]:
+def _mail(kind: str, to: Reservation, subject: str, text: str, attachments: Sequence[Attachment] = ()) -> Mail:
+    return Mail(kind, to.email, subject, text, attachments, tongue(to.language).code)
+
+
+def _facts(language: Tongue, reservation: Reservation) -> dict[str, object]:
+    def money(times: int) -> str:
+        return language.together(language.amount(reservation.price * times, reservation.currency))
+
     return {
         "match": reservation.pool.match_number,
         "category": reservation.pool.category,
         "quantity": reservation.quantity,
-        "price": f"{reservation.price:.2f}",
-        "currency": reservation.currency,
+        "price": money(1),
+        "total": money(reservation.quantity),
         "reservation": reservation.id,
+    }
+
+
+def about(language: Tongue, fixture: Fixture) -> dict[str, object]:
+    """What is told of a match."""
+    return {
+        "teams": words.teams(fixture),
+        "stage": words.stage(language, fixture),
+        "place": words.place(fixture),
+        "kick_off": " ".join(words.kick_off(language, fixture.date_utc, fixture.zone)),
     }

@@ -24,6 +24,7 @@ from shared.http.models import (
     HeadersModel,
     IdempotencyHeaders,
     IdempotencyKey,
+    Language,
     PathNumber,
     QueryModel,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "HttpApp",
     "IdempotencyHeaders",
     "IdempotencyKey",
+    "Language",
     "PathNumber",
     "QueryModel",
     "Question",

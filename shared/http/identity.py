@@ -218,7 +218,12 @@ def _account(claims: Mapping[str, Any]) -> Account:
         session_id=str(claims["sid"]),
         csrf=str(claims["csrf"]),
         authenticated_at=_seconds(claims.get("auth_time")),
+        language=_text(claims.get("locale")),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _seconds(auth_time: object) -> float:

@@ -63,6 +63,10 @@ IdempotencyKey = Annotated[
     Field(description="Makes a repetition of this request harmless: 1 to 255 visible ASCII characters."),
 ]
 
+Language = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$"), Field(description="Such as `en` or `pt-BR`.")
+]
+
 
 class IdempotencyHeaders(HeadersModel):
     """For a POST that creates something."""

@@ -185,7 +185,7 @@ def test_a_guest_holds_an_offer_and_pays_as_always(browser: Browser, fake: FakeA
     assert browser.post(f"/resale/{LISTING}/hold", {"email": "", "key": "k"}).status_code == 422
     done = browser.post(f"/resale/{LISTING}/hold", {"email": "ada@example.org", "key": "k"})
     assert done.headers["Location"] == f"/reservations/{RESERVATION}"
-    assert sent(fake, "POST", f"/api/resale/listings/{LISTING}/hold") == {"email": "ada@example.org"}
+    assert sent(fake, "POST", f"/api/resale/listings/{LISTING}/hold") == {"email": "ada@example.org", "language": "en"}
     assert held["accessToken"] in (browser.cookie("matchday_holds") or "")
 
 

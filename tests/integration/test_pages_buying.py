@@ -1,11 +1,13 @@
 """The buyer's pages in front of services that answer in each of their ways."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from icalendar import Calendar
 
 from tests.fake_api import Browser, FakeApi, answer, open_pages, problem
 
@@ -141,6 +143,22 @@ def test_with_stripe_itself_its_own_script_is_let_in_and_nothing_stands_in(fake:
         assert "/standin" not in page.text
         assert "The payment service needs JavaScript" in page.text
         assert "stripe" not in browser.get("/matches").headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "es", "fr"])
+def test_letters_shall_be_in_the_language_of_the_page(fake: FakeApi, browser: Browser, language: str) -> None:
+    fake.answers["POST", "/api/reservations"] = answer(reservation("held", accessToken=TOKEN), 201)
+    browser.post("/matches/3/hold", wish(), language=language)
+    assert json.loads(fake.sent("POST", "/api/reservations").content)["language"] == language
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Group"), ("ar", "المجموعة"), ("es", "Grupo"), ("fr", "Groupe")])
+def test_the_calendar_file_is_in_the_language_of_the_page(browser: Browser, language: str, said: str) -> None:
+    file = browser.get("/matches/3/calendar.ics", language=language)
+    (event,) = Calendar.from_ical(file.data).walk("VEVENT")
+    assert event["DESCRIPTION"].params.get("LANGUAGE") == language
+    assert event["SUMMARY"].params.get("LANGUAGE") == language
+    assert said in str(event["DESCRIPTION"])
 
 
 def test_tickets_and_their_files_are_opened_with_the_guests_token(fake: FakeApi, browser: Browser) -> None:

@@ -1,9 +1,12 @@
 """Tickets that are sold again, on real PostgreSQL: listing, holding, paying, handing over, and what comes between."""
 
+import email
+import email.policy
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
 from threading import Barrier
 from typing import Any
 
@@ -130,8 +133,74 @@ def test_a_guest_buys_with_the_access_token_alone(market: Market, ada: Person) -
 
 def test_buyer_and_seller_are_written(market: Market, ada: Person, bob: Person) -> None:
     sold(market, ada, bob)
-    mails = market.rows("SELECT kind, recipient FROM reservations.mails ORDER BY created_at")
-    assert [(mail["kind"], mail["recipient"]) for mail in mails] == [("tickets", ada.email), ("tickets", bob.email)]
+    mails = market.rows("SELECT kind, recipient FROM reservations.mails")
+    assert sorted((mail["kind"], mail["recipient"]) for mail in mails) == [
+        ("sold", ada.email), ("tickets", ada.email), ("tickets", bob.email)
+    ]  # fmt: skip
+
+
+def letter_of(market: Market, kind: str) -> EmailMessage:
+    (row,) = market.rows("SELECT content FROM reservations.mails WHERE kind = %s", kind)
+    parsed = email.message_from_bytes(row["content"], policy=email.policy.SMTP)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def test_the_seller_is_told_in_the_language_of_the_own_ticket_what_is_credited(
+    market: Market, ada: Person, bob: Person
+) -> None:
+    (ticket,) = market.ticket(ada, language="fr")
+    listing = market.offer(ada, ticket)
+    market.pay(market.hold(bob, listing["id"], language="es").get_json())
+    market.settle()
+    letter = letter_of(market, "sold")
+    text = letter.get_content()
+    assert (letter["To"], letter["Content-Language"]) == (ada.email, "fr")
+    assert letter["Subject"].startswith("Votre billet est vendu")
+    assert "Vous recevez 76,00\xa0USD : le prix de 80,00\xa0USD moins nos frais de 4,00\xa0USD." in text
+    assert listing["id"] in text
+    (payout,) = market.payouts(ada)
+    assert payout["amount"] == 7600
+    (written,) = market.rows("SELECT subject FROM reservations.mails WHERE recipient = %s", bob.email)
+    assert written["subject"].startswith("Su entrada:")
+
+
+def test_the_seller_is_written_once_however_often_the_credit_is_told(market: Market, ada: Person, bob: Person) -> None:
+    (ticket,) = market.ticket(ada)
+    market.pay(market.hold(bob, market.offer(ada, ticket)["id"]).get_json())
+    market.deliver("payments")
+    market.deliver("reservations", answer_is_heard=False)
+    assert market.rows("SELECT 1 AS one FROM reservations.mails WHERE kind = 'sold'") == []
+    market.settle()
+    market.settle()
+    assert letter_of(market, "sold")["To"] == ada.email
+
+
+def test_who_has_deleted_the_account_is_not_written_about_the_sale(market: Market, ada: Person, bob: Person) -> None:
+    (ticket,) = market.ticket(ada)
+    market.pay(market.hold(bob, market.offer(ada, ticket)["id"]).get_json())
+    market.deliver("payments")
+    token = market.reservations.service_token
+    gone = {"accountId": ada.id, "email": ada.email}
+    answer = market.reservations.call("POST", "/internal/accounts/deleted", json=gone, token=token)
+    assert answer.status_code == 204
+    market.settle()
+    assert market.rows("SELECT kind FROM reservations.mails") == [{"kind": "tickets"}], "the buyer's"
+
+
+def test_nobody_is_written_when_the_site_sells_what_came_back(market: Market, ada: Person, bob: Person) -> None:
+    made = market.reservations.buy(1, 1, 1, token=ada.token).get_json()
+    market.reservations.judge(made["id"])
+    payment = market.pay(made)
+    market.settle()
+    market.show_in_log(made["id"])
+    market.refund(payment)
+    market.settle()
+    (offered,) = market.shown()
+    market.pay(market.hold(bob, offered["id"]).get_json())
+    market.settle()
+    assert statuses(market, bob) == ["valid"]
+    assert market.rows("SELECT 1 AS one FROM reservations.mails WHERE kind = 'sold'") == []
 
 
 # -- selling ----------------------------------------------------------------------------------------------------------

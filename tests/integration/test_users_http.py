@@ -80,6 +80,14 @@ def test_an_access_token_says_what_the_others_need(users: Users, clock: FixedClo
     assert uuid.UUID(claims["jti"])
 
 
+def test_an_access_token_says_the_language_once_there_is_one(users: Users) -> None:
+    ada = users.sign_up("ada@example.org")
+    assert "locale" not in claims_of(ada.access)
+    ada.call("PATCH", "/api/users/me", json={"language": "pt-BR"})
+    ada.renew()
+    assert claims_of(ada.access)["locale"] == "pt-BR"
+
+
 def test_neither_password_nor_token_stands_in_a_table(users: Users) -> None:
     ada = users.sign_up("ada@example.org")
     stored = repr(users.facts())
@@ -922,5 +930,5 @@ def test_mails_are_in_the_account_s_language(users: Users) -> None:
     users.call("POST", "/api/users/password/forgotten", json={"email": "ada@example.org"})
     users.deliver()
     letter = users.mails("ada@example.org", "reset")[-1]
-    assert letter["Subject"] == "اختر كلمة مرور جديدة"
+    assert (letter["Subject"], letter["Content-Language"]) == ("اختر كلمة مرور جديدة", "ar")
     assert "/reset-password?token=" in letter.get_content()

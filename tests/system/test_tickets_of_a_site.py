@@ -104,7 +104,7 @@ def test_tickets_bought_in_one_call_come_by_mail_and_admit_once(site: RunningSit
     (mail,) = eventually(lambda: mails(site, email), 30, "the mail arrives")
     (attached,) = mail["attachments"]
     pdf = site.client("mailbox").get(attached["path"]).content
-    assert all(f"ticket {number} of 2" in text for number, text in enumerate(page_texts(pdf), 1))
+    assert all(f"Ticket {number} of 2" in text for number, text in enumerate(page_texts(pdf), 1))
     codes = [code for page in scan_pages(pdf) for code in page]
     assert len(set(codes)) == 2
     for code in codes:

@@ -94,6 +94,15 @@ def test_a_token_tells_its_account(issuer: Issuer, verifier: Verifier) -> None:
     )
 
 
+@pytest.mark.parametrize(("locale", "told"), [("pt-BR", "pt-BR"), (None, None), (7, None), (["fr"], None)])
+def test_a_token_tells_the_language_that_its_owner_reads(
+    issuer: Issuer, verifier: Verifier, locale: object, told: str | None
+) -> None:
+    account = verifier.bearer(issuer.token(locale=locale))
+    assert account is not None
+    assert account.language == told
+
+
 def test_nobody_is_signed_in_without_a_token(verifier: Verifier) -> None:
     assert verifier.account({}) is None
     assert verifier.account({"HTTP_COOKIE": "other=1; matchday_access="}) is None

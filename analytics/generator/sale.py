@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What a buyer takes; `match` is the index in the tournament."""
+    """What a buyer takes; `match` is the index in the tournament. The reservation is known by the sale's id."""
 
     buyer: int
     client_id: str
@@ -22,7 +22,6 @@ class Sale:
     pool: Pool
     quantity: int
     sale_id: str
-    reservation_id: str
 
     @property
     def category(self) -> int:

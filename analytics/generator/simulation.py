@@ -125,7 +125,7 @@ class Simulation:
             quantity=sale.quantity,
             amount=round(pool.price * sale.quantity * 100 * round(factor * 100) / 100),
             currency=self.parameters.currency,
-            reservation_id=sale.reservation_id,
+            reservation_id=sale.sale_id,
         )
 
     # Visits
@@ -188,7 +188,7 @@ class Simulation:
         for category in self.choices.categories(buyer, match):
             pool = Pool(self.tournament.matches[match].match_number, category)
             if self.log.stocks[pool].free - self.submitted[client_id, pool] >= quantity:
-                return Sale(buyer, client_id, match, pool, quantity, self.identity(), self.identity())
+                return Sale(buyer, client_id, match, pool, quantity, self.identity())
             if not self.choices.happens(self.parameters.second_choice_share):
                 return None
         return None

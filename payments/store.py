@@ -90,6 +90,16 @@ def of_reservation(connection: Connection, reservation_id: str) -> list[Payment]
 
 def search(connection: Connection, wanted: Search, after: Place | None, limit: int) -> list[tuple[Payment, int]]:
     """Payments that fit, newest first, each with what has gone back or is on its way."""
+    found = []
+    for row in connection.execute(searching(wanted, after, limit)):
+        values = dict(row._mapping)
+        back_already = int(values.pop("back"))
+        found.append((_payment_of(values), back_already))
+    return found
+
+
+def searching(wanted: Search, after: Place | None, limit: int) -> sa.Select[Any]:
+    """The query of `search`; each of its forms has an index."""
     back = (
         select(sa.func.coalesce(sa.func.sum(refunds.c.amount), 0))
         .where(refunds.c.payment_id == payments.c.id, refunds.c.status != RefundStatus.FAILED)
@@ -104,12 +114,7 @@ def search(connection: Connection, wanted: Search, after: Place | None, limit: i
     if after is not None:
         place = sa.tuple_(payments.c.created_at, payments.c.id)
         query = query.where(place < sa.tuple_(sa.literal(after.created_at), sa.literal(after.id, payments.c.id.type)))
-    found = []
-    for row in connection.execute(query.limit(limit)):
-        values = dict(row._mapping)
-        back_already = int(values.pop("back"))
-        found.append((_payment_of(values), back_already))
-    return found
+    return query.limit(limit)
 
 
 def _find(connection: Connection, where: sa.ColumnElement[bool], *, lock: bool = False) -> Payment | None:

@@ -49,6 +49,12 @@ sa.Index(
     unique=True,
     postgresql_where=payments.c.status != "canceled",
 )
+# That one knows no cancelled payments, and operators ask for all of a reservation's.
+sa.Index("payments_of_reservation", payments.c.reservation_id, payments.c.created_at)
+# What operators look for, newest first. What is open is in `payments_open`, and what succeeded is everywhere.
+sa.Index("payments_created", payments.c.created_at, payments.c.id)
+sa.Index("payments_canceled", payments.c.created_at, payments.c.id, postgresql_where=payments.c.status == "canceled")
+sa.Index("payments_email", sa.func.lower(payments.c.email), payments.c.created_at, payments.c.id)
 sa.Index("payments_account", payments.c.account_id, postgresql_where=payments.c.account_id.is_not(None))
 sa.Index("payments_open", payments.c.checked_at, postgresql_where=payments.c.status.not_in(["succeeded", "canceled"]))
 sa.Index(

@@ -1,16 +1,17 @@
-# make up | down | status | test | check | bench, see README. Works with GNU make 3.81 (macOS) and later.
+# make up | down | status | demo | test | check | bench, see README. Works with GNU make 3.81 (macOS) and later.
 
 SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help up down status test screenshots explore stripe-contract check format bench install lock clean
+.PHONY: help up down status demo test screenshots explore stripe-contract check format bench install lock clean
 
 help:
 	@echo "make up      start a site: servers, migrations, topics, master list, services (ctrl-C stops it)"
 	@echo "             SITE=name PORT_OFFSET=100 for a further one; DETACH=1 returns when it is up"
 	@echo "make down    stop it"
 	@echo "make status  show processes, health, restarts and lag"
+	@echo "make demo    sites, partners and buyers on one broker for DEMO_SECONDS=60, then an audit"
 	@echo "make test    the whole suite on real PostgreSQL, Redis and Kafka; ARGS='-k name' for a part"
 	@echo "make screenshots  a picture of each page, at a phone's and a desk's width, into var/screenshots"
 	@echo "make explore the properties and contracts with other examples each time"
@@ -26,6 +27,9 @@ down: install
 
 status: install
 	@$(PYTHON) -m matchday status
+
+demo: install
+	@$(PYTHON) -m matchday.demo
 
 test: install
 	@sh deploy/browser.sh

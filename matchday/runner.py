@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 from matchday.console import Console
@@ -38,7 +38,8 @@ S = TypeVar("S", bound=Server)
 class Runner:
     """One `up` of a site, from its first process to its last."""
 
-    def __init__(self, site: Site, stop: Stop, console: Console | None = None) -> None:
+    def __init__(self, site: Site, stop: Stop, console: Console | None = None, left_out: Collection[str] = ()) -> None:
+        """`left_out` are processes that are not started; nobody answers at their addresses."""
         self.site = site
         self.stop = stop
         self.console = console or Console()
@@ -47,6 +48,7 @@ class Runner:
         self._document = Document(site.document)
         self._state = "starting"
         self._expected = 0
+        self._left_out = left_out
         self._run = Run(site.run_directory)
 
     def up(self) -> None:
@@ -56,7 +58,7 @@ class Runner:
         if ended := reap(self.site.run_directory):
             self.console.say("matchday", f"ended {ended} processes that an interrupted run had left behind")
         specs = present(self.site.given)
-        self._expected = len(specs)
+        self._expected = sum(spec.name not in self._left_out for spec in specs)
         self._preflight(specs)
         self._run = Run.begin(self.site.run_directory)
         try:
@@ -164,6 +166,8 @@ class Runner:
         told = addresses(specs, ports, self.site.given)
         environment = self.site.environment({**self.addresses, **told})
         for spec in specs:
+            if spec.name in self._left_out:
+                continue
             self.stop.check()
             process = SiteProcess(spec, self._run, self.site.log(spec.name), environment, ports.get(spec.name))
             self.supervisor.start("processes", process)

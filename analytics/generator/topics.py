@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Self
 
 from analytics.generator.admission import LOG_HOLD_MS, Admission, Outcome, Pool
 from analytics.generator.records import TicketRecord, Told
@@ -10,7 +11,7 @@ from shared.kafka.reader import LogReader
 from shared.masterlist import MatchEntry, parse_masterlist
 from shared.settings import KafkaSettings
 from shared.site_events import EventKind, SiteEvent, encode_event
-from shared.wire import Action, Refused, decode
+from shared.wire import Action, Refused, TicketMessage, decode
 
 CHUNK_MAX = 2_000
 
@@ -71,7 +72,7 @@ class LogFollower:
         self._reader = LogReader(settings, settings.sales_topic)
         self._next: dict[int, int] = {}
 
-    def __enter__(self) -> "LogFollower":
+    def __enter__(self) -> Self:
         self._reader.__enter__()
         return self
 
@@ -88,6 +89,9 @@ class LogFollower:
                         self._take(record.timestamp, record.value, record.headers)
                     self._next[partition] = position
 
+    def understood(self, message: TicketMessage) -> None:
+        """For who wants to know of each message that was applied."""
+
     def _take(self, at_ms: int, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
         self.records += 1
         try:
@@ -96,6 +100,7 @@ class LogFollower:
             self.admission.tick(at_ms)
             return
         outcome = self.admission.apply(at_ms, message)
+        self.understood(message)
         if message.sale_id is not None and message.action is Action.PENDING:
             self.outcomes.setdefault((message.client_id, message.sale_id), outcome)
 
@@ -123,7 +128,11 @@ class TopicSink:
         """Sales that the log has rejected."""
         return len(self._lost)
 
-    def __enter__(self) -> "TopicSink":
+    def is_lost(self, record: TicketRecord) -> bool:
+        """Whether the log has rejected its sale."""
+        return record.sale_id in self._lost
+
+    def __enter__(self) -> Self:
         try:
             self._publisher.start()
         except BaseException:

@@ -71,6 +71,8 @@ class WriterSettings(KafkaSettings, DatabaseSettings, LakeSettings):
         300, gt=0, le=86_400, description="Pause between two rounds in which small files become large ones."
     )
     lake_keep_seconds: int = Field(
+    quantity_max: int = Field(2, ge=1, le=1000, description="Federation-wide: most tickets of one message.")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
         3600,
         ge=1,
         le=31_536_000,

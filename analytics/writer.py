@@ -1,33 +1,27 @@
-"""`python -m analytics.writer`: brings what the topics hold into the lake."""
+"""`python -m analytics.writer`: brings what the topics hold into the lake. One writes, others stand by."""
 
 import signal
-import threading
 
-import structlog
-
-from analytics.lake.lake import Lake, LakeUnavailable
+from analytics.ingest.writer import LakeWriter
+from analytics.lake.lake import Lake
 from analytics.settings import WriterSettings
 from shared import logs, memory
+from shared.clock import SystemClock
+from shared.database import Database
 from shared.settings import load
-
-log = structlog.get_logger(__name__)
 
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT."""
     settings = load(WriterSettings)
     logs.configure("analytics-writer", settings.log_level)
-    lake = Lake(settings.lake_uri, settings.storage())
-    stopping = threading.Event()
+    database = Database(settings, "analytics-writer")
+    writer = LakeWriter(database, Lake(settings.lake_uri, settings.storage()), SystemClock(), settings)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: writer.stop())
     memory.settle()
-    while not stopping.is_set():
-        try:
-            lake.create()
-        except LakeUnavailable as error:
-            log.warning("writer_waits", error=str(error))
-        stopping.wait(settings.lake_commit_seconds)
+    writer.run()
+    database.close()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url, text
 
+import analytics.tables
 import payments.tables
 import reservations.tables
 import reservations.waiting_room.tables
@@ -15,6 +16,7 @@ import shop.search.tables
 import users.tables
 
 METADATA = [
+    analytics.tables.metadata,
     payments.tables.metadata,
     shop.inventory.tables.metadata,
     shop.listings.tables.metadata,

@@ -58,6 +58,17 @@ WAITING_ROOM_PLACES = Counter("matchday_waiting_room_places_total", "What became
 WAITING_ROOM_WAITING = Gauge("matchday_waiting_room_waiting", "Places in a match's line.", ["match_number"])
 WAITING_ROOM_INSIDE = Gauge("matchday_waiting_room_inside", "People let in who hold nothing yet.", ["match_number"])
 
+# The lake's figures
+LAKE_TICKETS = Gauge("matchday_lake_tickets", "Tickets by what the lake's log says of them.", ["what"])
+LAKE_POOLS = Gauge("matchday_lake_pools", "Pools of the catalogue in the lake.", ["state"])
+LAKE_DRIFT = Gauge("matchday_lake_drift_records", "Records that show that a site did what it should not.", ["kind"])
+LAKE_AGE = Gauge("matchday_lake_age_seconds", "Age of the newest record in the lake.")
+
+# The data lake
+LAKE_LAG = Gauge("matchday_lake_lag_records", "Records that are not in the lake yet.", ["topic"])
+LAKE_LEFT_OUT = Gauge("matchday_lake_left_out_records", "Of those its writer has read, without a row.", ["reason"])
+LAKE_SILENT = Gauge("matchday_lake_silent_seconds", "Time since the lake's writer was last heard of.")
+
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
 

@@ -1,7 +1,7 @@
 """The lake as a place: its tables, what has been written of each partition, and SQL over what is committed."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from analytics.lake.tables import MOMENT, SCHEMA_VERSION, TABLES, LakeTable
 from shared.errors import DependencyUnavailable
@@ -20,6 +20,8 @@ OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+KEEP_SECONDS = 3600
+LOG_SECONDS_MIN = 3600  # a commit that meets others looks at what they did
 FOLDERS = ", hive_partitioning = true, hive_types = {'day': DATE}"
 
 
@@ -38,8 +40,26 @@ def reaching() -> Iterator[None]:
         raise LakeUnavailable(f"the lake is out of reach: {str(error).splitlines()[0]}") from error
 
 
+class StalePosition(Exception):
+    """Somebody else has written meanwhile."""
+
+
+@contextmanager
+def conflicting() -> Iterator[None]:
+    """Turns a commit that another one was faster than into `StalePosition`."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise StalePosition(str(error).splitlines()[0]) from error
+
+
+def moving(positions: Mapping[str, int]) -> CommitProperties:
+    """What a commit carries besides its files: where it has read its sources up to."""
+    return CommitProperties(app_transactions=[Transaction(source, offset) for source, offset in positions.items()])
+
+
 class Lake:
-    """Tables below one address: a folder, or `s3://bucket/path`. Safe for one writer and any number of readers."""
+    """Tables below one address: a folder, or `s3://bucket/path`. Any number may read, and write."""
 
     def __init__(self, uri: str, storage: Mapping[str, str] | None = None) -> None:
         """`storage` is how to reach S3, in the words of the object store (`AWS_ENDPOINT_URL`, ...)."""
@@ -55,16 +75,18 @@ class Lake:
         with contextlib.suppress(TableNotFoundError), reaching():
             self.open(TABLES[0])
 
-    def create(self) -> None:
-        """Makes the tables that do not exist."""
+    def create(self, keep_seconds: int = KEEP_SECONDS) -> None:
+        """Makes the tables that do not exist; `keep_seconds` is how long readers may use a commit that is replaced."""
         for table in TABLES:
-            DeltaTable.create(
-                self.place(table),
-                pa.schema(table.columns),
-                mode="ignore",
-                partition_by=list(table.partition_by) or None,
-                storage_options=self._storage,
-            )
+            with reaching():
+                DeltaTable.create(
+                    self.place(table),
+                    pa.schema(table.columns),
+                    mode="ignore",
+                    partition_by=list(table.partition_by) or None,
+                    configuration=_configuration(table, keep_seconds),
+                    storage_options=self._storage,
+                )
 
     def open(self, table: LakeTable) -> DeltaTable:
         """The table as it is committed now. Raises `TableNotFoundError`."""
@@ -74,20 +96,40 @@ class Lake:
         """The offset before which the table has all that `source`, a partition by its name, holds; 0 for none."""
         return self.open(table).transaction_version(source) or 0
 
-    def append(self, table: LakeTable, rows: pa.Table, positions: Mapping[str, int]) -> None:
-        """Adds rows and moves the positions of their sources, in one commit."""
-        write_deltalake(
-            self.open(table),
-            rows.cast(table.columns),
-            mode="append",
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(source, offset) for source, offset in positions.items()],
-            ),
-        )
+    def positions(self, table: LakeTable, sources: Iterable[str]) -> dict[str, int]:
+        """The positions of several sources, of one commit. Raises `LakeUnavailable`."""
+        with reaching():
+            return _positions(self.open(table), sources)
 
-    def replace(self, table: LakeTable, rows: pa.Table) -> None:
-        """Puts the rows in the place of all that the table has."""
-        write_deltalake(self.open(table), rows.cast(table.columns), mode="overwrite")
+    def append(
+        self,
+        table: LakeTable,
+        rows: pa.Table,
+        positions: Mapping[str, int],
+        since: Mapping[str, int] | None = None,
+    ) -> None:
+        """Adds rows and moves the positions of their sources, in one commit.
+
+        With `since` only if the table stands there: of two writers that have read the same records one gets
+        `StalePosition`, whether the other has written before or writes at the same moment. Raises `LakeUnavailable`
+        when it is not known whether the commit was made; the positions tell.
+        """
+        with reaching():
+            opened = self.open(table)
+            if since is not None and (found := _positions(opened, since)) != since:
+                raise StalePosition(f"{table.name} stands at {found}, not at {dict(since)}")
+            with conflicting():
+                write_deltalake(opened, rows.cast(table.columns), mode="append", commit_properties=moving(positions))
+
+    def replace(self, table: LakeTable, rows: pa.Table, positions: Mapping[str, int] | None = None) -> None:
+        """Puts the rows in the place of all that the table has, and moves the positions if any, in one commit."""
+        with reaching(), conflicting():
+            write_deltalake(
+                self.open(table),
+                rows.cast(table.columns),
+                mode="overwrite",
+                commit_properties=moving(positions or {}),
+            )
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -131,6 +173,23 @@ class Lake:
             return [unquote(file) for file in self.open(table).file_uris()]
         except TableNotFoundError:
             return []
+
+
+def _configuration(table: LakeTable, keep_seconds: int) -> dict[str, str | None]:
+    """What the log of commits tells of each file besides its size, and how long what was replaced is kept.
+
+    Of the columns the log knows the least and greatest value: of none that names an account, which would outlive it.
+    """
+    plain = [column.name for column in table.columns if not pa.types.is_string(column.type)]
+    return {
+        "delta.dataSkippingStatsColumns": ",".join(name for name in plain if name not in table.partition_by),
+        "delta.deletedFileRetentionDuration": f"interval {keep_seconds} seconds",
+        "delta.logRetentionDuration": f"interval {max(keep_seconds, LOG_SECONDS_MIN)} seconds",
+    }
+
+
+def _positions(opened: DeltaTable, sources: Iterable[str]) -> dict[str, int]:
+    return {source: opened.transaction_version(source) or 0 for source in sources}
 
 
 def _once(table: LakeTable) -> str:

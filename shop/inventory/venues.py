@@ -1,20 +1,5 @@
-"""Where the stadiums are: the master list tells their names only."""
+"""Where the stadiums are, for who asks the inventory."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+from shared.venues import VENUES, Venue
 
-
-@dataclass(frozen=True, slots=True)
-class Venue:
-    """A stadium's city and its time zone, by IANA's name."""
-
-    city: str
-    zone: str
-
-
-VENUES: Mapping[str, Venue] = {
-    stadium: Venue(**about)
-    for stadium, about in json.loads((files(__package__) / "venues.json").read_text("utf-8")).items()
-}
+__all__ = ["VENUES", "Venue"]

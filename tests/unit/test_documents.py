@@ -7,6 +7,7 @@ import click
 import pytest
 from prometheus_client import REGISTRY
 
+import analytics.tables
 import payments.tables
 import reservations.tables
 import reservations.waiting_room.tables
@@ -31,7 +32,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|yml|json|toml|lock|sh))`")
 CODE = re.compile(r"```.*?```", re.DOTALL)
 ARCHITECTURE = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
-FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security", "payments")
+FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security", "payments", "analytics")
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")
 
 
@@ -77,6 +78,7 @@ def test_every_table_has_its_owner() -> None:
     known = {
         table.fullname
         for metadata in (
+            analytics.tables.metadata,
             shop.inventory.tables.metadata,
             shop.listings.tables.metadata,
             shop.search.tables.metadata,

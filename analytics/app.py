@@ -1,10 +1,13 @@
 """Wiring of the HTTP service."""
 
 from analytics import routes
+from analytics.figures.looks import Looks, Site
+from analytics.figures.watch import Watch
 from analytics.lake.lake import Lake
 from analytics.settings import AnalyticsSettings
 from analytics.wiring import Wiring
 from security.engine.gate import RedisGate
+from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
 from shared.http.identity import JwksAccounts
@@ -14,18 +17,24 @@ def create_app(settings: AnalyticsSettings) -> HttpApp:
     """The service."""
     database = Database(settings, "analytics")
     lake = Lake(settings.lake_uri, settings.storage())
+    clock = SystemClock()
+    site = Site(settings.client_id, settings.log_hold_seconds)
+    figures = Looks(lake, site, settings.figures_fresh_seconds, settings.figures_seconds_max)
+    watch = Watch(figures, clock, settings.figures_watch_seconds)
     accounts = JwksAccounts.of(settings)
     gate = RedisGate("analytics", settings).start()
     app = create_http_app(
         "analytics",
         "Keeps the data lake of all bookings, and answers from it.",
         settings,
-        routes=[routes.lake],
-        wiring=Wiring(database, lake),
+        routes=[routes.lake, routes.statistics],
+        wiring=Wiring(database, lake, figures, clock),
         readiness={"postgresql": database.ping, "lake": lake.check},
         accounts=accounts,
         gate=gate,
     )
+    watch.start()
+    app.on_stop(watch.stop)
     app.on_stop(accounts.stop)
     app.on_end(gate.close)
     app.on_end(database.close)

@@ -54,10 +54,25 @@ class LakeSettings(Settings):
 class AnalyticsSettings(GateSettings, IdentitySettings, DatabaseSettings, LakeSettings, PseudonymSettings):
     """The HTTP service."""
 
+    log_hold_seconds: int = Field(
+        3600, ge=1, le=7 * 86_400, description="Federation-wide: a hold in the log ends after this time of its clock."
+    )
+    figures_fresh_seconds: float = Field(
+        5.0, ge=0, le=3600, description="Statistics are given again for so long before the lake is asked anew."
+    )
+    figures_seconds_max: float = Field(
+        20.0, gt=0, le=600, description="Longest wait for the lake's turn, and longest question to it."
+    )
+    figures_watch_seconds: float = Field(
+        60.0, ge=1, le=86_400, description="Pause between two looks at the lake for the metrics."
+    )
+
 
 class WriterSettings(KafkaSettings, DatabaseSettings, LakeSettings):
     """The lake's writer."""
 
+    quantity_max: int = Field(2, ge=1, le=1000, description="Federation-wide: most tickets of one message.")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
     lake_commit_rows: int = Field(
         100_000, ge=1, le=5_000_000, description="Rows that are committed at once, at most about so many."
     )
@@ -71,8 +86,6 @@ class WriterSettings(KafkaSettings, DatabaseSettings, LakeSettings):
         300, gt=0, le=86_400, description="Pause between two rounds in which small files become large ones."
     )
     lake_keep_seconds: int = Field(
-    quantity_max: int = Field(2, ge=1, le=1000, description="Federation-wide: most tickets of one message.")
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")
         3600,
         ge=1,
         le=31_536_000,

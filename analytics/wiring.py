@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from analytics.figures.looks import Looks
 from analytics.lake.lake import Lake
+from shared.clock import Clock
 from shared.database import Database
 
 
@@ -12,3 +14,5 @@ class Wiring:
 
     database: Database
     lake: Lake
+    figures: Looks
+    clock: Clock

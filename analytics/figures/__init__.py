@@ -1,0 +1,1 @@
+"""Figures from the lake: bookings, conversion, revenue, when pools sell out, and what sites do wrong."""

@@ -143,6 +143,7 @@ MADE_BY_UP = {
 NO_ONE_TAKES_THIS = "!"
 
 
+    "ANALYTICS_URL",
 class ByHand(NamedTuple):
     """A variable that no settings class reads."""
 

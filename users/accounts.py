@@ -116,7 +116,7 @@ def _forget(connection: Connection, account: Account) -> None:
     # An address tells who is to be forgotten only if it was the account's own.
     address = {"email": account.email} if account.verified else {}
     tell_others(connection, account.id, path, body | address, ["reservations"])
-    tell_others(connection, account.id, path, body, ["payments"])
+    tell_others(connection, account.id, path, body, ["payments", "analytics"])
     store.forget_keys(connection, account.id)
     if account.verified:
         mail.forget(connection, mails, account.email_key)

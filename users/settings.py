@@ -62,5 +62,6 @@ class UsersWorkerSettings(KeySettings, MailSettings, AuditSettings):
     )
     reservations_url: ServiceUrl = Field("http://127.0.0.1:3020", description="Address of the service reservations.")
     payments_url: ServiceUrl = Field("http://127.0.0.1:3040", description="Address of the service payments.")
+    analytics_url: ServiceUrl = Field("http://127.0.0.1:3060", description="Address of the service analytics.")
     public_url: ServiceUrl = Field("http://127.0.0.1:9000", description="Where the pages are, for links in mails.")
     mails_an_hour_max: int = Field(5, ge=1, le=1000, description="Mails of one kind to one address within an hour.")

@@ -54,6 +54,7 @@ def main() -> None:
     targets = {
         "reservations": settings.reservations_url,
         "payments": settings.payments_url,
+        "analytics": settings.analytics_url,
         audit.TARGET: settings.security_url,
     }
     couriers = Couriers(database, deliveries, targets, settings.service_token)

@@ -1,8 +1,11 @@
 """Wiring of the HTTP service."""
 
+from functools import partial
+
 from analytics import routes
 from analytics.figures.looks import Looks, Site
 from analytics.figures.watch import Watch
+from analytics.ingest.health import lake_details
 from analytics.lake.lake import Lake
 from analytics.settings import AnalyticsSettings
 from analytics.wiring import Wiring
@@ -27,9 +30,10 @@ def create_app(settings: AnalyticsSettings) -> HttpApp:
         "analytics",
         "Keeps the data lake of all bookings, and answers from it.",
         settings,
-        routes=[routes.lake, routes.statistics],
-        wiring=Wiring(database, lake, figures, clock),
+        routes=[routes.lake, routes.erasure, routes.statistics],
+        wiring=Wiring(database, lake, settings.analytics_secret, figures, clock),
         readiness={"postgresql": database.ping, "lake": lake.check},
+        details=partial(lake_details, database, clock),
         accounts=accounts,
         gate=gate,
     )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from analytics.figures.looks import Looks
 from analytics.lake.lake import Lake
 from shared.clock import Clock
@@ -14,5 +16,6 @@ class Wiring:
 
     database: Database
     lake: Lake
+    secret: SecretStr  # makes pseudonyms
     figures: Looks
     clock: Clock

@@ -847,6 +847,7 @@ def test_a_deleted_account_is_gone_and_the_others_are_told(users: Users) -> None
     assert told == [
         {"target": "reservations", "body": {"accountId": ada.id, "email": "ada@example.org"}},
         {"target": "payments", "body": {"accountId": ada.id}},
+        {"target": "analytics", "body": {"accountId": ada.id}},
     ]
     is_problem(ada.call("GET", "/api/users/me"), 401, "unauthenticated")
     is_problem(users.try_to_sign_in("ada@example.org"), 401, "wrong_credentials")
@@ -860,7 +861,7 @@ def test_a_deleted_account_takes_no_address_with_it_that_it_only_claimed(users: 
     thief = users.sign_up("ada@example.org")
     assert thief.call("DELETE", "/api/users/me").status_code == 204
     told = users.told("/internal/accounts/deleted")
-    assert [news["body"] for news in told] == [{"accountId": thief.id}] * 2
+    assert [news["body"] for news in told] == [{"accountId": thief.id}] * 3
 
 
 def test_deleting_needs_a_sign_in_of_the_last_minutes(users: Users, clock: FixedClock) -> None:

@@ -179,7 +179,7 @@ def test_pdf_and_picture_bear_the_code_that_opens_the_gate(service: Service) -> 
     assert scan_pages(pdf.data) == [[ticket["code"]]]
     (text,) = page_texts(pdf.data)
     assert "Match 2" in text
-    assert "ticket 2 of 2" in text
+    assert "Ticket 2 of 2" in text
     png = service.call("GET", f"/api/tickets/{ticket['id']}.png", token=made["accessToken"])
     assert png.content_type == "image/png"
     assert scan_picture(png.data) == [ticket["code"]]

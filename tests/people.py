@@ -25,12 +25,13 @@ import psycopg
 from psycopg.rows import dict_row
 from werkzeug.test import TestResponse
 
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, FixedClock, SystemClock
 from shared.database import Database
 from shared.http import HttpApp
 from shared.settings import load
 from tests.contract.door import NOWHERE
 from tests.no_redis import NO_REDIS
+from tests.resources import Databases
 from users import letters
 from users.app import create_app
 from users.keys import KeyRing
@@ -210,3 +211,27 @@ def open_users(database_url: str, clock: Clock | None = None, **more: str) -> It
 def ring_of(users: Users, clock: Clock) -> KeyRing:
     """Another process' view of the keys."""
     return KeyRing(users.office.database, users.settings, clock)
+
+
+@contextlib.contextmanager
+def open_with_a_clock(databases: Databases) -> Iterator[tuple[Users, FixedClock]]:
+    """The service on a database of its own, with a clock that a test moves; the database is dropped at the end."""
+    clock = FixedClock(SystemClock().now())
+    with open_users(databases.create(), clock) as service:
+        yield service, clock
+    databases.drop_all()
+
+
+def admin(users: Users) -> Person:
+    """Somebody whom the operator has made an admin."""
+    person = users.verify(users.sign_up())
+    body = {"email": person.email, "role": "admin"}
+    assert users.call("POST", "/internal/accounts/roles", token=users.service_token, json=body).status_code == 200
+    return users.sign_in(person.email)
+
+
+def reset_password(users: Users, email: str, password: str) -> None:
+    """Somebody who reads the mailbox sets another password."""
+    users.call("POST", "/api/users/password/forgotten", json={"email": email})
+    body = {"token": users.mailed_token(email, "reset"), "password": password}
+    assert users.call("POST", "/api/users/password/reset", json=body).status_code == 204

@@ -74,6 +74,7 @@ class Parameters:
     resale_share: float = 0.05
     resale_sold_share: float = 0.6
     resale_premium: float = 1.1
+    repriced_share: float = 0.3
     later_days: float = 5.0
 
     def __post_init__(self) -> None:

@@ -1,10 +1,11 @@
 """What the simulation tells: ticket messages as partners write them, and this site's events."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from shared.site_events import SiteEvent
+from shared.site_events import EventKind, SiteEvent
 from shared.wire import Action, Line, TicketMessage, encode_ticket_message, pool_key
 
 
@@ -40,9 +41,21 @@ class TicketRecord:
         return TicketMessage(self.action, self.match_number, (line,), self.client_id, self.sale_id)
 
 
+LISTING_KINDS = (
+    EventKind.LISTING_OPENED,
+    EventKind.LISTING_REPRICED,
+    EventKind.LISTING_WITHDRAWN,
+    EventKind.LISTING_SOLD,
+)
+
 Told = TicketRecord | SiteEvent
 
 
 def told_at(told: Told) -> datetime:
     """When it happened."""
     return told.at if isinstance(told, TicketRecord) else told.happened_at
+
+
+def listing_event_id(sale_id: str, kind: EventKind) -> str:
+    """The id of a listing's event, which does not name the sale that its ticket is from: only its id knows."""
+    return str(uuid.uuid5(uuid.UUID(sale_id), kind.value))

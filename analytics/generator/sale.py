@@ -60,7 +60,7 @@ def _after_hold(simulation: "Simulation", sale: Sale) -> Iterator[float]:
         left -= pause
         yield pause
         if choices.happens(parameters.decline_share):
-            simulation.tell_of(sale, EventKind.PAYMENT_FAILED)
+            simulation.tell_of_money(sale, EventKind.PAYMENT_FAILED)
             continue
         yield from _paid(simulation, sale)
         return
@@ -76,14 +76,14 @@ def _end(simulation: "Simulation", sale: Sale, kind: EventKind) -> Iterator[floa
 
 
 def _paid(simulation: "Simulation", sale: Sale) -> Iterator[float]:
-    simulation.tell_of(sale, EventKind.PAYMENT_SUCCEEDED)
+    simulation.tell_of_money(sale, EventKind.PAYMENT_SUCCEEDED)
     simulation.tell_of(sale, EventKind.RESERVATION_RESERVED)
     yield simulation.choices.seconds(simulation.parameters.log_seconds)
     simulation.send(sale, Action.RESERVED)
     if simulation.choices.happens(simulation.parameters.refund_share):
         yield from _refunded(simulation, sale)
-    elif simulation.choices.happens(simulation.parameters.resale_share):
-        yield from _resold(simulation, sale, simulation.parameters.resale_premium)
+    elif simulation.choices.happens(simulation.parameters.resale_share) and not simulation.is_guest(sale.buyer):
+        yield from _resold(simulation, sale, by_site=False)
 
 
 def _later(simulation: "Simulation") -> float:
@@ -95,18 +95,20 @@ def _later(simulation: "Simulation") -> float:
 def _refunded(simulation: "Simulation", sale: Sale) -> Iterator[float]:
     """The money goes back; the log is not told, and the tickets are the site's own to sell again."""
     yield _later(simulation)
-    simulation.tell_of(sale, EventKind.REFUND_MADE)
-    yield from _resold(simulation, sale, 1.0)
+    simulation.tell_of_money(sale, EventKind.REFUND_MADE)
+    yield from _resold(simulation, sale, by_site=True)
 
 
-def _resold(simulation: "Simulation", sale: Sale, factor: float) -> Iterator[float]:
+def _resold(simulation: "Simulation", sale: Sale, *, by_site: bool) -> Iterator[float]:
     choices, parameters = simulation.choices, simulation.parameters
+    factor = 1.0 if by_site else parameters.resale_premium
     yield _later(simulation)
-    simulation.tell_of(sale, EventKind.LISTING_OPENED, factor)
+    simulation.tell_of_listing(sale, EventKind.LISTING_OPENED, factor, by_site=by_site)
     yield _later(simulation)
-    if factor > 1.0 and choices.happens(0.3):
+    if not by_site and choices.happens(parameters.repriced_share):
         factor = 1.0
-        simulation.tell_of(sale, EventKind.LISTING_REPRICED, factor)
+        simulation.tell_of_listing(sale, EventKind.LISTING_REPRICED, factor, by_site=by_site)
         yield _later(simulation)
     sold = choices.happens(parameters.resale_sold_share)
-    simulation.tell_of(sale, EventKind.LISTING_SOLD if sold else EventKind.LISTING_WITHDRAWN, factor)
+    end = EventKind.LISTING_SOLD if sold else EventKind.LISTING_WITHDRAWN
+    simulation.tell_of_listing(sale, end, factor, by_site=by_site)

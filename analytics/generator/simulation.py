@@ -17,7 +17,7 @@ from analytics.generator.admission import Admission, Outcome, Pool
 from analytics.generator.buyers import draw
 from analytics.generator.choices import Choices
 from analytics.generator.parameters import SIZES, Parameters
-from analytics.generator.records import TicketRecord, Told
+from analytics.generator.records import TicketRecord, Told, listing_event_id
 from analytics.generator.sale import Sale, purchase
 from analytics.generator.tournament import see
 from shared.masterlist import MatchEntry
@@ -85,6 +85,9 @@ class Simulation:
         """A UUID out of the seed."""
         return str(uuid.UUID(bytes=self.chance.bytes(16), version=4))
 
+    def is_guest(self, buyer: int) -> bool:
+        return bool(self.buyers.is_guest[buyer])
+
     # What is told
 
     def send(self, sale: Sale, action: Action) -> Outcome:
@@ -97,36 +100,53 @@ class Simulation:
         self._told.append(record)
         return self.log.apply(int(record.at.timestamp() * 1000), record.message)
 
-    def tell(self, buyer: int, kind: EventKind, **about: Any) -> None:
-        """Tells an event, if the buyer is at this site; others keep theirs to themselves."""
+    def tell(self, buyer: int, kind: EventKind, *, is_seen: bool = True, **about: Any) -> None:
+        """Tells an event, if the buyer is at this site; others keep theirs to themselves.
+
+        What is seen of a browser, and so its country and language, is in the events of visits and holds only.
+        """
         if self.buyers.site[buyer] != 0:
             return
-        subject = None if self.buyers.is_guest[buyer] else f"synthetic-{self.seed}-{buyer}"
-        event = SiteEvent(
-            kind,
-            self.moment(),
-            event_id=self.identity(),
-            subject=subject,
-            country=self.buyers.country_code(buyer),
-            language=self.buyers.language(buyer),
-            synthetic=True,
-            **about,
-        )
+        if is_seen:
+            about |= {"country": self.buyers.country_code(buyer), "language": self.buyers.language(buyer)}
+        subject = None if self.is_guest(buyer) else f"synthetic-{self.seed}-{buyer}"
+        known = {"subject": subject, "event_id": self.identity(), "synthetic": True, **about}
+        event = SiteEvent(kind, self.moment(), **known)
         self._told.append(event)
 
-    def tell_of(self, sale: Sale, kind: EventKind, factor: float = 1.0) -> None:
-        """Tells an event of a sale; `factor` is what of its price the event is about."""
-        pool = self.tournament.pools[sale.match][sale.category]
+    def tell_of(self, sale: Sale, kind: EventKind) -> None:
+        """Tells an event of a reservation."""
         self.tell(
             sale.buyer,
             kind,
-            match_number=self.tournament.matches[sale.match].match_number,
+            match_number=sale.pool.match_number,
             category=sale.category,
             quantity=sale.quantity,
-            amount=round(pool.price * sale.quantity * 100 * round(factor * 100) / 100),
+            amount=self._price(sale) * sale.quantity,
             currency=self.parameters.currency,
             reservation_id=sale.sale_id,
         )
+
+    def tell_of_money(self, sale: Sale, kind: EventKind) -> None:
+        """Tells an event of a payment, which knows its reservation and no more."""
+        amount = self._price(sale) * sale.quantity
+        currency = self.parameters.currency
+        self.tell(sale.buyer, kind, is_seen=False, reservation_id=sale.sale_id, amount=amount, currency=currency)
+
+    def tell_of_listing(self, sale: Sale, kind: EventKind, factor: float, *, by_site: bool) -> None:
+        """Tells an event of one ticket that is sold again, at so many times its price, by its owner or the site."""
+        about: dict[str, Any] = {"match_number": sale.pool.match_number, "category": sale.category, "quantity": 1}
+        about |= {"amount": round(self._price(sale) * factor), "currency": self.parameters.currency}
+        about["event_id"] = listing_event_id(sale.sale_id, kind)
+        if kind is EventKind.LISTING_SOLD:
+            about["reservation_id"] = self.identity()  # the buyer's
+        if by_site:
+            about["subject"] = None
+        self.tell(sale.buyer, kind, is_seen=False, **about)
+
+    def _price(self, sale: Sale) -> int:
+        """Of one ticket, in minor units."""
+        return int(self.tournament.pools[sale.match][sale.category].price * 100)
 
     # Visits
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 from analytics.generator.admission import LOG_HOLD_MS, Admission, Outcome, Pool
-from analytics.generator.records import TicketRecord, Told
+from analytics.generator.records import LISTING_KINDS, TicketRecord, Told, listing_event_id
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.reader import LogReader
 from shared.masterlist import MatchEntry, parse_masterlist
@@ -120,6 +120,7 @@ class TopicSink:
         self._publisher = Publisher(settings, guard=lambda: None)
         self._lost: set[str] = set()
         self._ended: set[str] = set()
+        self._untrue: set[str] = set()  # ids of events of listings of tickets that were never sold
         self.messages = 0
         self.events = 0
 
@@ -163,9 +164,9 @@ class TopicSink:
         if holds:
             follower.catch_up()
             outcomes = follower.outcomes
-            self._lost |= {
-                one.sale_id for one in holds if outcomes.get((one.client_id, one.sale_id)) is Outcome.REJECTED
-            }
+            lost = {one.sale_id for one in holds if outcomes.get((one.client_id, one.sale_id)) is Outcome.REJECTED}
+            self._lost |= lost
+            self._untrue |= {listing_event_id(sale_id, kind) for sale_id in lost for kind in LISTING_KINDS}
 
     def _lawful(self, record: TicketRecord) -> TicketRecord | None:
         """What the site does in truth: a sale that was rejected is cancelled, once."""
@@ -177,6 +178,8 @@ class TopicSink:
         return replace(record, action=Action.CANCELLED)
 
     def _true(self, event: SiteEvent) -> SiteEvent | None:
+        if event.event_id in self._untrue:
+            return None
         if event.reservation_id not in self._lost or event.kind in (
             EventKind.RESERVATION_SUBMITTED,
             EventKind.RESERVATION_LOST,

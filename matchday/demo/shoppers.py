@@ -19,7 +19,7 @@ from matchday.demo.sites import DemoSite
 from shared.masterlist import MatchEntry
 
 THREADS = 8
-THINK_SECONDS = 0.5
+THINK_SECONDS = 1.0
 VERDICT_SECONDS = 5
 FOLLOW_TRIES = 6
 REQUEST_SECONDS = 15.0

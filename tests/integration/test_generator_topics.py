@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from analytics.generator.command import generate
 from analytics.generator.parameters import SIZES
-from analytics.generator.records import TicketRecord
+from analytics.generator.records import LISTING_KINDS, TicketRecord, listing_event_id
 from analytics.generator.simulation import simulate
 from analytics.generator.topics import LogFollower, RealSales, TopicSink, in_chunks
 from matchday.masterlist import publish
@@ -32,6 +32,7 @@ from tests.conftest import Topics
 
 MASTERLIST = load_file("small")
 FEW = replace(SIZES["small"], buyers=150)
+RESELLERS = replace(FEW, resale_share=0.5)
 TAKEN = [(64, 1), (64, 2), (64, 3), (24, 1), (24, 2), (24, 3), (61, 1), (62, 1), (63, 1), (63, 2)]
 
 
@@ -111,7 +112,7 @@ def test_who_follows_the_log_gives_way_to_who_was_there_first(settings: KafkaSet
     with LogFollower(settings, MASTERLIST) as follower:
         follower.catch_up()
         with TopicSink(settings, follower) as sink:
-            for chunk in in_chunks(simulate(MASTERLIST, FEW, 1), cut_at_verdicts=True):
+            for chunk in in_chunks(simulate(MASTERLIST, RESELLERS, 1), cut_at_verdicts=True):
                 sink.send(chunk)
         follower.catch_up()
     pools, changes = counted(settings)
@@ -127,6 +128,9 @@ def test_who_follows_the_log_gives_way_to_who_was_there_first(settings: KafkaSet
     lost = {event.reservation_id for event in events if event.kind is EventKind.RESERVATION_LOST}
     others = {EventKind.RESERVATION_LOST, EventKind.RESERVATION_SUBMITTED}
     assert not [event for event in events if event.reservation_id in lost and event.kind not in others]
+    never = {listing_event_id(sale_id, kind) for sale_id in lost for kind in LISTING_KINDS if sale_id}
+    assert never & {one.event_id for one in simulate(MASTERLIST, RESELLERS, 1) if isinstance(one, SiteEvent)}
+    assert not never & {event.event_id for event in events}
 
 
 def test_the_command_reads_the_master_list_and_publishes(settings: KafkaSettings) -> None:

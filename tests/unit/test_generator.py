@@ -114,9 +114,20 @@ def test_events_of_a_reservation_end_once_and_money_fits_the_price(small: list[T
     assert set(ends.values()) == {1}
     assert set(ends) == {event.reservation_id for event in submitted}
     prices = {(match.match_number, pool.category): pool.price for match in MASTERLIST for pool in match.pools}
-    for event in events(small, EventKind.PAYMENT_SUCCEEDED, EventKind.REFUND_MADE):
+    amounts = {}
+    for event in submitted:
         price = prices[event.match_number or 0, event.category or 0]
-        assert event.amount == price * (event.quantity or 0) * 100
+        amounts[event.reservation_id] = price * (event.quantity or 0) * 100
+        assert event.amount == amounts[event.reservation_id]
+    for event in events(small, EventKind.PAYMENT_SUCCEEDED, EventKind.PAYMENT_FAILED, EventKind.REFUND_MADE):
+        assert event.amount == amounts[event.reservation_id]
+
+
+def test_owners_sell_single_tickets_again_and_the_site_what_was_refunded(small: list[Told]) -> None:
+    opened = events(small, EventKind.LISTING_OPENED)
+    assert {event.quantity for event in opened} == {1}
+    assert 0 < sum(event.subject is None for event in opened) <= len(events(small, EventKind.REFUND_MADE))
+    assert any(event.subject is not None for event in opened)
 
 
 def test_everything_that_may_happen_happens(small: list[Told], rush: list[Told]) -> None:

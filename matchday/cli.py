@@ -11,7 +11,16 @@ from typing import Any
 import click
 
 from matchday.errors import RunnerError
-from matchday.operate import CONSUMER, ask_process, bring_down, is_healthy, running_since, status_lines, status_of
+from matchday.operate import (
+    ANALYTICS,
+    CONSUMER,
+    ask_process,
+    bring_down,
+    is_healthy,
+    running_since,
+    status_lines,
+    status_of,
+)
 from matchday.site import Site, held, read_document
 from matchday.stopping import Stop
 
@@ -148,6 +157,28 @@ def _print_answer(path: str, method: str = "GET") -> None:
     click.echo(json.dumps(answer.body, indent=2))
     if answer.status >= 400:
         sys.exit(1)
+
+
+@main.group()
+def lake() -> None:
+    """Look at the data lake, and write it anew."""
+
+
+@lake.command()
+def show() -> None:
+    """Tables of the lake: commits, files, bytes and rows."""
+    answer = ask_process(_site(), ANALYTICS, "/internal/lake")
+    click.echo(json.dumps(answer.body, indent=2))
+    sys.exit(0 if answer.status == 200 else 1)
+
+
+@lake.command()
+@click.argument("address")
+def rebuild(address: str) -> None:
+    """Write the lake anew from the topics alone, at ADDRESS: a folder or s3://bucket/path. The old one stays."""
+    from matchday.lake import rebuild_at
+
+    sys.exit(rebuild_at(_site(), address))
 
 
 @main.group()

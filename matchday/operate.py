@@ -15,6 +15,8 @@ DOWN_SECONDS = 90.0
 LOCK_WRITE_SECONDS = 2.0
 SLOW_ANSWER_SECONDS = 600.0
 CONSUMER = "shop-consumer"
+ANALYTICS = "analytics"
+WRITER_SILENT_SECONDS = 60.0
 
 
 def running_since(site: Site) -> Holder | None:
@@ -55,6 +57,8 @@ def status_of(site: Site) -> dict[str, Any] | None:
         process["health"], answer = _health(process)
         if process["name"] == CONSUMER and answer is not None and isinstance(answer.body, dict):
             document["lag"] = _lag(answer.body)
+        if process["name"] == ANALYTICS and answer is not None and isinstance(answer.body, dict):
+            document["lake"] = answer.body.get("lake")
     for server in document["servers"].values():
         server["health"] = "given" if server["given"] else _alive(server["pid"])
     return document
@@ -109,6 +113,17 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"{'':2}{entry['name']:<20} {entry['health']:<16} {pid:>8} {restarts:>9}  {address}"
     if "lag" in status:
         yield f"the consumer is {status['lag']['records']} records behind the log"
+    if isinstance(status.get("lake"), dict):
+        yield from _lake_lines(status["lake"])
+
+
+def _lake_lines(lake: dict[str, Any]) -> Iterator[str]:
+    """What is not well with the lake; a site sells without it, so that it has a line only then."""
+    silent, behind = lake.get("silentSeconds"), sum(_lags(lake))
+    if silent is not None and silent > WRITER_SILENT_SECONDS:
+        yield f"the lake's writer has been silent for {silent:.0f} s"
+    elif silent is not None and (behind or lake.get("state") != "writing"):
+        yield f"the lake is {behind} records behind, its writer is {lake.get('state')}"
 
 
 def ask_process(site: Site, name: str, path: str, method: str = "GET", body: Any = None) -> Answer:

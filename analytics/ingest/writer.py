@@ -101,6 +101,16 @@ class LakeWriter:
             self.round()
             self._stopping.wait(self._settings.lake_commit_seconds)
 
+    def fill(self) -> None:
+        """Writes a lake of its own until it has all that the topics hold, and then joins its files.
+
+        Raises what keeps it from that. Nothing is said of it: the site has another lake.
+        """
+        self._lake.create(self._settings.lake_keep_seconds)
+        while sum(follower.catch_up() for follower in self._followers):
+            continue
+        self._keep_up()
+
     def round(self) -> int:
         """Erases who is due, brings each topic as far as it goes now, and keeps the lake up; returns rows written.
 

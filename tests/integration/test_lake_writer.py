@@ -21,6 +21,7 @@ from analytics.ingest.health import lake_details
 from analytics.ingest.writer import LakeWriter
 from analytics.lake.lake import Lake
 from analytics.lake.tables import SITE_EVENTS, TICKET_MESSAGES
+from analytics.rebuild import rebuild
 from analytics.settings import WriterSettings
 from matchday.servers import Kafka
 from matchday.topics import admin, create_topics, delete_topics
@@ -228,3 +229,15 @@ def test_how_the_writer_is_can_be_seen(bench: Bench) -> None:
     assert 0 <= shown["silentSeconds"] < 60
     sales = [part for part in shown["partitions"] if part["topic"] == bench.settings.sales_topic]
     assert sales == [{"topic": bench.settings.sales_topic, "partition": 0, "nextOffset": 3, "endOffset": 3, "lag": 0}]
+
+
+def test_the_lake_is_written_anew_from_the_topics_alone(bench: Bench, tmp_path: Path) -> None:
+    bench.sell([message(1 + number % 2, sale=str(number)) for number in range(120)])
+    bench.tell([event(), event()])
+    bench.write()
+    anew = rebuild(bench.settings, bench.database, str(tmp_path / "anew"))
+    both = 'SELECT * FROM ticket_messages ORDER BY "partition", "offset", line', "SELECT * FROM site_events ORDER BY 2"
+    assert [anew.query(sql) for sql in both] == [bench.lake.query(sql) for sql in both]
+    bench.sell([message()])
+    moved = Bench(bench.kafka, bench.settings, bench.database, in_folder(tmp_path / "anew"))
+    assert moved.write() == 1

@@ -154,3 +154,12 @@ def test_ctrl_c_while_it_starts_takes_everything_down(demo: Demo, moment: str) -
     demo.interrupt()
     assert demo.end() == 130, demo.output
     assert not demo.left_over()
+
+
+@pytest.mark.parametrize("demo", [5], indirect=True)
+def test_ctrl_c_during_the_audit_takes_everything_down(demo: Demo) -> None:
+    demo.wait_for("the audit waits")
+    demo.interrupt()
+    code = demo.end()
+    assert code == 130 or (code == 0 and "the audit holds" in demo.output), demo.output
+    assert not demo.left_over()

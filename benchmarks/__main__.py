@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import drain, holds, machine, purchases, reads, security, waiting_room
+from benchmarks import drain, holds, lake, machine, purchases, reads, security, waiting_room
 from benchmarks.bed import Bed, started
 from benchmarks.report import Report
 from matchday.paths import CHECKOUT, VAR
@@ -14,6 +14,7 @@ from matchday.paths import CHECKOUT, VAR
 BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {
     "drain": drain.run,
     "holds": holds.run,
+    "lake": lake.run,
     "reads": reads.run,
     "purchases": purchases.run,
     "security": security.run,

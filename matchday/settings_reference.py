@@ -255,6 +255,7 @@ counts as not set. A secret `X` may also be given as `X_FILE`, the path of a fil
 
 `make up` hands whatever you set to every process of the site, so `make up HOLD_SECONDS=120` is all it takes. What is
 marked "`up` gives it" below is found by `make up` itself; who starts processes in another way sets it.
+    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when the lake's writer is killed: replays a failure."),
 
 The process names are those of `matchday status`.
 """

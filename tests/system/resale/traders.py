@@ -75,7 +75,8 @@ class Story:
     plan: Plan
     told: list[str] = field(default_factory=list)
     listings: list[str] = field(default_factory=list)
-    owner: str | None = None  # the reservation of who was told last that the ticket is theirs
+    # The reservation of who was told last that the ticket is theirs; None while late money may still have it.
+    owner: str | None = None
 
 
 class Trade:
@@ -205,6 +206,7 @@ class Trade:
         self._way.begin("pay", "confirm", "transfer")
         self.story.told.append(f"late: {status}")
         if answer.status_code in (200, 201):
+            self.story.owner = None
             self._confirm(answer.json(), "good")
         return None
 
@@ -212,8 +214,7 @@ class Trade:
         self._way.begin("transfer")
         status = self._wait(buyer, reservation_id, ENDED)
         self.story.told.append(f"transfer: {status}")
-        if status == "reserved":
-            self.story.owner = reservation_id
+        self.story.owner = reservation_id if status == "reserved" else None
         return status == "reserved"
 
     # What an admin does then

@@ -6,6 +6,8 @@ from typing import Any
 from client.calls import Calls, Json
 
 MATCHES_MAX = 200
+GROUPS_MAX = 1000
+COUNTRIES_MAX = 30
 
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +47,35 @@ def evidence(calls: Calls, cursor: str, kind: str) -> Json:
 def pools(calls: Calls) -> Json:
     """All matches with their categories."""
     found: Json = calls.get("shop", "/api/matches", query={"limit": MATCHES_MAX}, anonymous=True)
+    return found
+
+
+# Analytics
+
+
+def bookings(calls: Calls, group: str) -> Json:
+    """What all sites sold, by this group."""
+    found: Json = calls.get("analytics", "/api/statistics/bookings", query={"groupBy": group, "limit": GROUPS_MAX})
+    return found
+
+
+def revenue(calls: Calls) -> Json:
+    found: Json = calls.get("analytics", "/api/statistics/revenue")
+    return found
+
+
+def countries(calls: Calls) -> Json:
+    found: Json = calls.get("analytics", "/api/statistics/countries", query={"limit": COUNTRIES_MAX})
+    return found
+
+
+def forecasts(calls: Calls) -> Json:
+    found: Json = calls.get("analytics", "/api/statistics/forecasts")
+    return found
+
+
+def drift(calls: Calls) -> Json:
+    found: Json = calls.get("analytics", "/api/statistics/drift", query={"limit": 50})
     return found
 
 

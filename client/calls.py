@@ -71,6 +71,7 @@ class Lines:
             "payments": settings.payments_url,
             "security": settings.security_url,
             "log": settings.shop_consumer_url,
+            "analytics": settings.analytics_url,
         }
         self._seconds = settings.service_seconds_max
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=64)

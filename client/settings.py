@@ -36,6 +36,7 @@ class ClientSettings(GateSettings, IdentitySettings):
     payments_url: ServiceUrl = Field("http://127.0.0.1:3040", description="Address of the service payments.")
     security_url: ServiceUrl = Field("http://127.0.0.1:3050", description="Address of the service security.")
     shop_consumer_url: ServiceUrl = Field("http://127.0.0.1:3010", description="Address of the consumer's HTTP side.")
+    analytics_url: ServiceUrl = Field("http://127.0.0.1:3060", description="Address of the service analytics.")
     public_url: ServiceUrl = Field("http://127.0.0.1:9000", description="Where the pages are, for links in mails.")
     cookies_secure: Literal["on", "off"] = Field(
         "on", description="`off` lets pages without TLS have the cookies; `up` does so."

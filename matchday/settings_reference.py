@@ -132,6 +132,7 @@ MADE_BY_UP = {
     "SECURITY_URL",
     "RESERVATIONS_URL",
     "PAYMENTS_URL",
+    "ANALYTICS_URL",
     "STRIPE_API_BASE",
     "STRIPE_STANDIN_FILE",
     "PUBLIC_URL",
@@ -143,7 +144,6 @@ MADE_BY_UP = {
 NO_ONE_TAKES_THIS = "!"
 
 
-    "ANALYTICS_URL",
 class ByHand(NamedTuple):
     """A variable that no settings class reads."""
 

@@ -78,6 +78,36 @@ DONE: Json = {
     "method": "POST", "path": f"/api/payments/{PAYMENT}/refunds", "accountId": PERSON, "email": "ada@example.org",
     "address": "127.0.0.1", "requestId": "r-1", "request": '{"amount":1050}', "status": 201, "endedAt": AT,
 }  # fmt: skip
+BASIS: Json = {"asOf": {"log": [{"partition": 0, "nextOffset": 4711}], "events": []}, "synthetic": True}
+BOOKED: Json = {
+    "key": "total", "capacity": 200, "messages": 90, "holds": 80, "sold": 61, "cancelled": 9, "sellThrough": 0.305,
+    "holdsTied": 60, "conversion": 0.75,
+}  # fmt: skip
+# What analytics counts, by `groupBy`.
+GROUPS: dict[str, list[Json]] = {
+    "total": [BOOKED],
+    "pool": [
+        {**BOOKED, "key": "3-1", "sellThrough": 0.5}, {**BOOKED, "key": "10-2", "sellThrough": 1.05},
+        {**BOOKED, "key": "10-1", "sellThrough": None},
+    ],
+    "hourOfDay": [{**BOOKED, "key": "07", "sold": 17}],
+    "site": [BOOKED | {"key": EVIL}, BOOKED | {"key": "", "conversion": None}],
+}  # fmt: skip
+MONEY: Json = {"key": "total", "currency": "USD", "paid": 25_000, "refunded": 1_050, "partners": 333_300}
+VISITORS: Json = {
+    "key": "BR", "views": 40, "holds": 6, "sold": 4, "cancelled": 2, "reservations": 3, "conversion": 0.66,
+}  # fmt: skip
+OUTLOOK: Json = {
+    "matchNumber": 3, "category": 2, "capacity": 20, "sold": 12, "outlook": "forecast", "earliest": AT, "likely": AT,
+    "latest": None, "kickOff": AT, "beforeKickOff": 0.83,
+}  # fmt: skip
+DRIFTED: Json = {
+    "kind": "oversold", "site": EVIL, "records": 2, "tickets": 3, "firstAt": AT, "lastAt": AT,
+    "evidence": [
+        {"partition": 0, "offset": 99, "loggedAt": AT, "saleId": None, "matchNumber": 3, "category": 2, "quantity": 2,
+         "beyond": 2},
+    ],
+}  # fmt: skip
 # Where each list of the admins' pages comes from.
 LISTS: dict[str, list[Json]] = {
     "/api/refused": [REFUSED, {**REFUSED, "id": 8, "replayedAt": AT}],
@@ -99,6 +129,15 @@ def busy(*, empty: bool = False) -> FakeApi:
     fake = FakeApi()
     for path, items in LISTS.items():
         fake.answers[("GET", path)] = answer({"items": [] if empty else items, "nextCursor": None})
+    figures: dict[str, list[Json]] = {
+        "revenue": [MONEY], "countries": [VISITORS, VISITORS | {"key": "", "conversion": None}],
+        "forecasts": [OUTLOOK, {**OUTLOOK, "category": 1, "outlook": "unknown"}], "drift": [DRIFTED],
+    }  # fmt: skip
+    for name, items in figures.items():
+        fake.answers["GET", f"/api/statistics/{name}"] = answer({**BASIS, "items": [] if empty else items})
+    fake.answers["GET", "/api/statistics/bookings"] = lambda request: answer(
+        {**BASIS, "items": [] if empty else GROUPS[request.url.params["groupBy"]]}
+    )
     sales = {**SALES, "items": [], "sites": []} if empty else SALES
     fake.answers |= {
         ("GET", "/api/sales"): answer(sales),

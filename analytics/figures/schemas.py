@@ -154,10 +154,10 @@ class Country(AnswerModel):
 
     key: str = Field(description="ISO 3166-1 alpha-2; empty: not known.")
     views: Count = Field(description="Of pages of matches.")
-    holds: Count
+    holds: Count = Field(description="Asked for; some may have been refused by the log.")
     sold: Count
     cancelled: Count = Field(description="Given back, or expired.")
-    reservations: Count = Field(description="Reservations that were held.")
+    reservations: Count = Field(description="Reservations that were asked for.")
     conversion: Share | None = Field(description="The share of those that was sold, by now.")
 
     @classmethod

@@ -140,8 +140,7 @@ def countries(connection: Connection, span: Span, limit: int) -> list[Country]:
     """What visitors of this site did, by their country; `` is for those whose country is not known."""
     sql = f"""
         WITH stories AS (
-            SELECT reservation_id, count(*) FILTER (kind = 'reservation_held') > 0 AS held,
-                count(*) FILTER (kind = 'reservation_reserved') > 0 AS sold, max(country) AS country
+            SELECT reservation_id, count(*) FILTER (kind = 'reservation_reserved') > 0 AS sold, max(country) AS country
             FROM site_events WHERE reservation_id IS NOT NULL GROUP BY 1
         ),
         told AS (
@@ -149,11 +148,11 @@ def countries(connection: Connection, span: Span, limit: int) -> list[Country]:
             FROM site_events e LEFT JOIN stories s USING (reservation_id) WHERE {HAPPENED}
         )
         SELECT key, count(*) FILTER (kind = 'match_viewed'),
-            coalesce(sum(quantity) FILTER (kind = 'reservation_held'), 0),
+            coalesce(sum(quantity) FILTER (kind = 'reservation_submitted'), 0),
             coalesce(sum(quantity) FILTER (kind = 'reservation_reserved'), 0) AS sold,
             coalesce(sum(quantity) FILTER (kind IN ('reservation_cancelled', 'reservation_expired')), 0),
-            count(DISTINCT reservation_id) FILTER (kind = 'reservation_held'),
-            count(DISTINCT reservation_id) FILTER (kind = 'reservation_held' AND ended_sold)
+            count(DISTINCT reservation_id) FILTER (kind = 'reservation_submitted'),
+            count(DISTINCT reservation_id) FILTER (kind = 'reservation_submitted' AND ended_sold)
         FROM told GROUP BY key ORDER BY sold DESC, key LIMIT $limit"""
     return [Country(*row) for row in _rows(connection, sql, {**span.parameters(), "limit": limit})]
 

@@ -11,8 +11,8 @@ from tests.browser.tour import Visits
 from tests.sites import RunningSite
 
 PAGES = (
-    "/admin", "/admin/refused", "/admin/evidence", "/admin/security", "/admin/payments", "/admin/ledger",
-    "/admin/payouts", "/admin/people", "/admin/waiting-rooms", "/admin/actions", "/admin/password",
+    "/admin", "/admin/figures", "/admin/refused", "/admin/evidence", "/admin/security", "/admin/payments",
+    "/admin/ledger", "/admin/payouts", "/admin/people", "/admin/waiting-rooms", "/admin/actions", "/admin/password",
 )  # fmt: skip
 
 

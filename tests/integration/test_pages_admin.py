@@ -15,8 +15,9 @@ from tests.fake_admin import AT, ENTRY, NOW, PAYMENT, PAYOUT, PERSON, busy
 from tests.fake_api import Browser, FakeApi, answer, open_pages, problem
 
 PATHS = (
-    "/admin", "/admin?bucket=day", "/admin?bucket=century", "/admin/refused", "/admin/evidence", "/admin/security",
-    "/admin/payments", f"/admin/payments/{PAYMENT}", "/admin/ledger", "/admin/payouts", "/admin/people",
+    "/admin", "/admin/figures", "/admin?bucket=day", "/admin?bucket=century", "/admin/refused", "/admin/evidence",
+    "/admin/security", "/admin/payments", f"/admin/payments/{PAYMENT}", "/admin/ledger", "/admin/payouts",
+    "/admin/people",
     "/admin/waiting-rooms", "/admin/actions", "/admin/password",
 )  # fmt: skip
 FORMS = (
@@ -103,6 +104,35 @@ def test_what_a_service_cannot_tell_is_left_out_and_said(admin: Browser, fake: F
     assert page.status_code == 200
     assert "A service does not answer" in page.text
     assert "How much of each pool is sold" in page.text
+
+
+def test_the_figures_are_drawn_and_told_in_tables(admin: Browser) -> None:
+    text = admin.get("/admin/figures").text
+    assert len(re.findall(r'class="heat-\d+"', text)) == 2 * 2, "matches 3 and 10, categories 1 and 2"
+    assert 'class="heat-10"' in text
+    assert "105%" in text
+    assert text.count('class="series-0"') == 1 + 1, "one hour, and the legend"
+    assert "Made-up sales" in text
+    assert "Brazil" in text
+    assert "$3,333" in text
+    assert "Sold more than there is" in text
+    assert "0/99" in text
+    assert "83%" in text
+    assert text.count("Match 3, category") == 1, "what is not known is no forecast"
+    assert "0/4711" in text
+    assert "does not answer" not in text
+
+
+def test_without_analytics_the_page_of_figures_says_so_and_asks_no_more(admin: Browser, fake: FakeApi) -> None:
+    fake.answers[("GET", "/api/statistics/revenue")] = problem(503, "lake_unavailable")
+    page = admin.get("/admin/figures")
+    assert page.status_code == 200
+    assert "Analytics does not answer" in page.text
+    assert 'id="through"' in page.text, "what was told before it"
+    assert 'id="drift"' not in page.text
+    assert "/api/statistics/drift" not in [request.url.path for request in fake.seen]
+    fake.answers[("GET", "/api/statistics/bookings")] = problem(502, "dependency_unavailable")
+    assert 'id="through"' not in admin.get("/admin/figures").text
 
 
 def body_of(fake: FakeApi, method: str, path: str) -> object:

@@ -103,7 +103,7 @@ def test_a_pool_that_the_catalogue_does_not_have_yet_counts(open_looks: Callable
 
 def test_money_is_of_payments_here_and_by_the_log_elsewhere(open_looks: Callable[[LakeOfLines], Looks]) -> None:
     lines = a_small_lake()
-    lines.event("reservation_held", reservation_id="r", country="BR", match_number=1, category=1, quantity=2)
+    lines.event("reservation_submitted", reservation_id="r", country="BR", match_number=1, category=1, quantity=2)
     lines.event("payment_succeeded", reservation_id="r", amount=15_000, currency="USD", minutes=1)
     lines.event("refund_made", reservation_id="r", amount=5_000, currency="USD", minutes=30)
     looks = open_looks(lines)
@@ -132,7 +132,7 @@ def test_countries_are_of_this_sites_visitors(open_looks: Callable[[LakeOfLines]
     lines.event("match_viewed", match_number=1)
     for number, ends in enumerate(("reserved", "reserved", "expired")):
         story: dict[str, Any] = {"reservation_id": f"r{number}", "match_number": 1, "category": 1, "quantity": 2}
-        lines.event("reservation_held", country="BR", **story)
+        lines.event("reservation_submitted", country="BR", **story)
         lines.event(f"reservation_{ends}", minutes=5, synthetic=True, **story)
     found, basis = handlers.countries(open_looks(lines), ALL, 10)
     assert found == [

@@ -18,6 +18,7 @@ ADMINS = roles("admin")
 MARGIN_SECONDS = 20
 AREAS = (
     ("/admin", N_("Overview")),
+    ("/admin/figures", N_("Figures")),
     ("/admin/refused", N_("Refused records")),
     ("/admin/evidence", N_("Evidence")),
     ("/admin/security", N_("Security")),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from analytics.recommender.settings import ServingSettings
 from security.engine.settings import GateSettings
 from shared.settings import DatabaseSettings, IdentitySettings, KafkaSettings, PseudonymSettings, Settings
 
@@ -51,7 +52,9 @@ class LakeSettings(Settings):
         return options
 
 
-class AnalyticsSettings(GateSettings, IdentitySettings, DatabaseSettings, LakeSettings, PseudonymSettings):
+class AnalyticsSettings(
+    GateSettings, IdentitySettings, DatabaseSettings, LakeSettings, PseudonymSettings, ServingSettings
+):
     """The HTTP service."""
 
     log_hold_seconds: int = Field(

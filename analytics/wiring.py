@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from analytics.figures.looks import Looks
 from analytics.lake.lake import Lake
+from analytics.recommender.serving import Recommender
 from shared.clock import Clock
 from shared.database import Database
 
@@ -19,3 +20,4 @@ class Wiring:
     secret: SecretStr  # makes pseudonyms
     figures: Looks
     clock: Clock
+    recommender: Recommender

@@ -52,6 +52,7 @@ PROCESSES = (
     ProcessSpec("payments-worker", "payments.worker"),
     ProcessSpec("analytics", "analytics", 3060, "ANALYTICS_URL"),
     ProcessSpec("analytics-writer", "analytics.writer"),
+    ProcessSpec("analytics-trainer", "analytics.trainer"),
     ProcessSpec("client", "client", 9000, "PUBLIC_URL"),
 )
 # What stands in development for a server of others; not started when the operator gives the address of a real one.

@@ -107,7 +107,9 @@ class Site:
             "MATCH_TIME_ZONE": "Asia/Qatar",
             # The packaged master lists are of 2022.
             "RESALE_ENDS_AT_KICK_OFF": "off",
+            "RECOMMENDATIONS_END_AT_KICK_OFF": "off",
             "LAKE_URI": str(self.data / "lake"),
+            "MODEL_FOLDER": str(self.data / "models"),
             "MAILBOX_DIRECTORY": str(self.directory / "mail"),
             "STRIPE_STANDIN_FILE": str(self.directory / "stripe" / "standin.sqlite"),
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from analytics.recommender.catalogue import Catalogue, Floats, Ints, summed
 from analytics.recommender.dataset import NOBODY, Events, cut_at
@@ -99,12 +100,12 @@ def _factors(events: Events, size: int, parameters: Parameters) -> Floats:
     table = table[np.diff(table.indptr) > 0]
     if table.shape[0] < parameters.factors:
         return np.zeros((size, parameters.factors))
-    learner = AlternatingLeastSquares(
-        parameters.factors, parameters.regularization, parameters.alpha, iterations=parameters.iterations,
-        num_threads=parameters.threads, random_state=parameters.seed, dtype=np.float64,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # its advice on threads, which are limited already
+    with warnings.catch_warnings(), threadpool_limits(parameters.threads):
+        warnings.simplefilter("ignore", RuntimeWarning)  # its advice on threads, which are limited here
+        learner = AlternatingLeastSquares(
+            parameters.factors, parameters.regularization, parameters.alpha, iterations=parameters.iterations,
+            num_threads=parameters.threads, random_state=parameters.seed, dtype=np.float64,
+        )  # fmt: skip
         learner.fit(table, show_progress=False)
     return np.asarray(learner.item_factors, dtype=float)
 

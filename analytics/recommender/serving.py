@@ -53,11 +53,12 @@ class Shelf:
             summed(team[of_team], weight[of_team], len(catalogue.teams)),
         )
 
-    def recommend(self, visitor: Visitor, limit: int, now: datetime) -> Recommendations:
-        """The best matches that have not begun, each with the reason that counted most."""
+    def recommend(self, visitor: Visitor, limit: int, now: datetime | None) -> Recommendations:
+        """The best matches that begin after `now`, if it is given, each with the reason that counted most."""
         history = self.history(visitor.subject)
         scores, parts = self.scorer.score(history, visitor.country, visitor.language)
-        best = [int(index) for index in np.argsort(-scores, kind="stable") if self.kick_offs[index] > now][:limit]
+        order = (int(index) for index in np.argsort(-scores, kind="stable"))
+        best = [index for index in order if now is None or self.kick_offs[index] > now][:limit]
         mean = parts.mean(axis=0)
         items = tuple(
             Recommended(
@@ -87,7 +88,8 @@ class Recommender:
         """Raises `NoModel`."""
         if self._shelf is None:
             raise NoModel
-        return self._shelf.recommend(visitor, limit, self._clock.now())
+        now = self._clock.now() if self._settings.recommendations_end_at_kick_off == "on" else None
+        return self._shelf.recommend(visitor, limit, now)
 
     def renew(self) -> None:
         """Takes the current model and the lake as they are now; without a change, nothing is read.

@@ -234,6 +234,7 @@ TESTS = (
     ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),
     ByHand("RESALE_RUNS", "whole number", "`56`", "How many tickets are sold again while processes are killed."),
     ByHand("RESALE_SEED", "whole number", "`1`", "Who wants what then, and what is killed when."),
+    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when the lake's writer is killed: replays a failure."),
     ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
     ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
     ByHand(
@@ -255,7 +256,6 @@ counts as not set. A secret `X` may also be given as `X_FILE`, the path of a fil
 
 `make up` hands whatever you set to every process of the site, so `make up HOLD_SECONDS=120` is all it takes. What is
 marked "`up` gives it" below is found by `make up` itself; who starts processes in another way sets it.
-    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when the lake's writer is killed: replays a failure."),
 
 The process names are those of `matchday status`.
 """

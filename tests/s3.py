@@ -56,8 +56,9 @@ class S3(Server):
 
     def spawn(self) -> subprocess.Popen[bytes]:
         logging = f"-Dlogback.configurationFile={self.directory / 'logback.xml'}"
-        main: list[str | Path] = ["-cp", self._class_path, "org.gaul.s3proxy.Main", "--properties", self.directory / "s3proxy.conf"]
-        return self.run.spawn([java(), *JVM_FLAGS, logging, *main], self.log, directory=self.directory)
+        arguments: list[str | Path] = ["-cp", self._class_path, "org.gaul.s3proxy.Main", "--properties"]
+        arguments.append(self.directory / "s3proxy.conf")
+        return self.run.spawn([java(), *JVM_FLAGS, logging, *arguments], self.log, directory=self.directory)
 
     def ready(self) -> bool:
         try:

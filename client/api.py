@@ -11,14 +11,20 @@ from client.calls import Calls, Json
 
 
 def matches(calls: Calls, query: dict[str, Any]) -> Json:
-    """A page of matches: `items` and `nextCursor`."""
-    given: Json = calls.get("shop", "/api/matches", query=query, anonymous=True)
+    """A page of matches: `items` and `nextCursor`; the shop may know who searches."""
+    given: Json = calls.get("shop", "/api/matches", query=query, anonymous="q" not in query)
     return given
 
 
 def match(calls: Calls, number: int) -> Json:
-    """One match with its categories."""
-    given: Json = calls.get("shop", f"/api/matches/{number}", anonymous=True)
+    """One match with its categories, for a page that is not about it."""
+    given: Json = calls.get("shop", f"/api/matches/{number}", anonymous=True, headers={"X-View": "no"})
+    return given
+
+
+def viewed_match(calls: Calls, number: int) -> Json:
+    """The same for the match's own page: the shop counts it as looked at."""
+    given: Json = calls.get("shop", f"/api/matches/{number}")
     return given
 
 

@@ -1,4 +1,4 @@
-"""Creates the federation's topics and, on the organiser's site, publishes the master list to an empty topic.
+"""Creates the federation's topics, this site's own and, on the organiser's site, fills an empty master list's.
 
 Run as a process of its own (`python -m matchday.broker_setup`), settings from the environment.
 """
@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError
 from matchday.errors import RunnerError
 from matchday.masterlist import publish
 from matchday.masterlist_file import load_file
-from matchday.topics import create_topics, is_empty
+from matchday.topics import create_topics, is_empty, kept_days
 from shared.kafka.client import client_options
-from shared.settings import KafkaSettings, load
+from shared.settings import KafkaSettings, TopicSettings, load
 
 CONNECT_SECONDS = 45.0
 CONNECT_PAUSE_SECONDS = 0.2
@@ -36,20 +36,23 @@ def is_organiser(bootstrap_servers: str, wish: str | None) -> bool:
     return all(server.rpartition(":")[0].strip() in LOOPBACK_HOSTS for server in bootstrap_servers.split(","))
 
 
-async def prepare_topics(settings: KafkaSettings) -> bool:
+async def prepare_topics(settings: TopicSettings) -> bool:
     """Create what is missing; True when the master list topic is empty."""
     client = client_options(settings)
-    names = [settings.masterlist_topic, settings.sales_topic]
-    for name in await _patiently(settings, client, names):
+    names = [settings.masterlist_topic, settings.sales_topic, settings.site_events_topic]
+    own = {settings.site_events_topic: kept_days(settings.site_events_retention_days)}
+    for name in await _patiently(settings, client, names, own):
         print(f"created topic {name}")  # noqa: T201
     return await is_empty(client, settings.masterlist_topic)
 
 
-async def _patiently(settings: KafkaSettings, client: dict[str, object], names: list[str]) -> list[str]:
+async def _patiently(
+    settings: KafkaSettings, client: dict[str, object], names: list[str], own: dict[str, dict[str, str]]
+) -> list[str]:
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            return await create_topics(client, names)
+            return await create_topics(client, names, own)
         except (KafkaError, OSError) as error:
             if time.monotonic() > deadline:
                 servers = settings.kafka_bootstrap_servers
@@ -60,7 +63,7 @@ async def _patiently(settings: KafkaSettings, client: dict[str, object], names: 
 def main() -> int:
     # aiokafka reports each attempt on a broker that is still starting; the last problem is told below.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    settings = load(KafkaSettings)
+    settings = load(TopicSettings)
     try:
         organiser = is_organiser(settings.kafka_bootstrap_servers, os.environ.get("ORGANISER"))
         if asyncio.run(prepare_topics(settings)) and organiser:

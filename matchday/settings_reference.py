@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from analytics.recommender.settings import ModelSettings, ServingSettings
+from analytics.recommender.trainer_settings import TrainerSettings
 from analytics.settings import AnalyticsSettings, LakeSettings
 from analytics.settings import WriterSettings as LakeWriterSettings
 from client.settings import ClientSettings
@@ -44,8 +46,12 @@ from shared.settings import (
     MailSettings,
     PseudonymSettings,
     Settings,
+    SiteEventsSettings,
+    TopicSettings,
+    VisitorSettings,
 )
 from shop.inventory.settings import InventorySettings
+from shop.recommendations.settings import RecommendationSettings
 from shop.settings import ShopSettings
 from shop_consumer.settings import ConsumerSettings
 from users.settings import KeySettings, UsersSettings, UsersWorkerSettings
@@ -63,9 +69,11 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "payments-worker": PaymentsWorkerSettings,
     "analytics": AnalyticsSettings,
     "analytics-writer": LakeWriterSettings,
+    "analytics-trainer": TrainerSettings,
     "client": ClientSettings,
 }
 STAND_IN_SETTINGS: Mapping[str, type[Settings]] = {"stripe-standin": StandinSettings}
+COMMAND_SETTINGS: Mapping[str, type[Settings]] = {"matchday.broker_setup": TopicSettings}
 # Each class is a section; a variable stands in the first that has it.
 SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (CommonSettings, "Who we are", ""),
@@ -80,6 +88,14 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (IdentitySettings, "Who is signed in", ""),
     (MailSettings, "Mail", ""),
     (AuditSettings, "The log of what admins change", ""),
+    (PseudonymSettings, "Pseudonyms", ""),
+    (
+        SiteEventsSettings,
+        "Events of this site",
+        "What services tell their own analytics; see [analytics.md](analytics.md).",
+    ),
+    (TopicSettings, "Topics", "Of the command that makes them, `python -m matchday.broker_setup`, which `up` runs."),
+    (VisitorSettings, "Where visitors are from", "Beside the account's profile and the browser's language."),
     (GateSettings, "The gate", "Of each process that answers HTTP: what every request is asked about first."),
     (SecuritySettings, "Security", ""),
     (KeySettings, "Keys of accounts", "`USERS_SECRET` must be the same in `users` and its worker."),
@@ -104,9 +120,12 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (SiteSettings, "Payments and its worker", ""),
     (OwnPaymentsSettings, "Payments", ""),
     (PaymentsWorkerSettings, "The payments' worker", ""),
-    (PseudonymSettings, "Pseudonyms", ""),
     (LakeSettings, "The data lake", "What it is and how to read it is in [analytics.md](analytics.md)."),
     (LakeWriterSettings, "The lake's writer", ""),
+    (ModelSettings, "Recommendations", "How they are made is in [analytics.md](analytics.md)."),
+    (RecommendationSettings, "Recommendations in the shop", ""),
+    (ServingSettings, "Recommendations in analytics", ""),
+    (TrainerSettings, "The recommendations' trainer", ""),
     (AnalyticsSettings, "Analytics", ""),
     (
         ClientSettings,
@@ -138,6 +157,8 @@ MADE_BY_UP = {
     "PUBLIC_URL",
     "COOKIES_SECURE",
     "LAKE_URI",
+    "MODEL_FOLDER",
+    "RECOMMENDATIONS_END_AT_KICK_OFF",
     "RESALE_ENDS_AT_KICK_OFF",
     *SECRETS,
 }
@@ -286,7 +307,9 @@ def variables() -> list[tuple[str, str, list[Variable]]]:
 def _variable(settings: type[Settings], name: str) -> Variable:
     schema = settings.model_json_schema()["properties"][name]
     processes = tuple(
-        process for process, used in {**SETTINGS_OF, **STAND_IN_SETTINGS}.items() if name in used.model_fields
+        process
+        for process, used in {**SETTINGS_OF, **STAND_IN_SETTINGS, **COMMAND_SETTINGS}.items()
+        if name in used.model_fields
     )
     meaning = MEANINGS.get(name.upper(), schema.get("description", ""))
     return Variable(name.upper(), _form(settings, name, schema), _default(name, schema), meaning, processes)

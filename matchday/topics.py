@@ -1,4 +1,4 @@
-"""The federation's two topics: one partition each, dated by the broker, kept for ever."""
+"""The federation's two topics: one partition each, dated by the broker, kept for ever; and this site's own events."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from matchday.errors import RunnerError
 
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1", "retention.bytes": "-1"}
 REQUEST_TIMEOUT_MS = 15_000
+DAY_MS = 86_400_000
 
 
 @contextlib.asynccontextmanager
@@ -25,14 +26,25 @@ async def admin(client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]
         await connection.close()
 
 
-async def create_topics(client: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Create those that do not exist; returns their names. Topics that exist are left as they are."""
+def kept_days(days: int) -> dict[str, str]:
+    """Settings of a topic whose records are deleted after so many days; 0: never."""
+    return {"retention.ms": str(days * DAY_MS) if days else "-1"}
+
+
+async def create_topics(
+    client: Mapping[str, Any], names: Sequence[str], settings: Mapping[str, Mapping[str, str]] | None = None
+) -> list[str]:
+    """Create those that do not exist; returns their names. Topics that exist are left as they are.
+
+    `settings` has what is different for some of them.
+    """
     async with admin(client) as connection:
         existing = set(await connection.list_topics())
         missing = [name for name in dict.fromkeys(names) if name not in existing]
         if not missing:
             return []
-        wanted = [NewTopic(name, 1, 1, topic_configs=TOPIC_SETTINGS) for name in missing]
+        own = settings or {}
+        wanted = [NewTopic(name, 1, 1, topic_configs={**TOPIC_SETTINGS, **own.get(name, {})}) for name in missing]
         answer = await connection.create_topics(wanted, timeout_ms=REQUEST_TIMEOUT_MS)
     for name, code, *rest in answer.topic_errors:
         if code and for_code(code) is not TopicAlreadyExistsError:

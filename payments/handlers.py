@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy import Connection
 
-from payments import refunding, store
+from payments import analytics, refunding, store
 from payments.domain import (
     FINAL,
     Account,
@@ -36,14 +36,15 @@ from payments.domain import (
 )
 from payments.gateway import Gateway
 from payments.reservations import TARGET, Reservations
-from payments.tables import deliveries, idempotency_keys, inbox
-from shared import delivery
+from payments.tables import deliveries, idempotency_keys, inbox, site_events
+from shared import delivery, event_outbox
 from shared import inbox as inbox_of
 from shared.clock import Clock
 from shared.database import Database
 from shared.delivery import Delivery, Taken
 from shared.errors import NotFound
 from shared.idempotency import Claim, Verdict, claim
+from shared.site_events import EventKind
 
 log = structlog.get_logger(__name__)
 
@@ -265,6 +266,7 @@ def _succeed(connection: Connection, payment: Payment, intent: Intent) -> Paymen
     entries = move(intent.received, intent.currency, Account.DEPOSITS, Account.STRIPE)
     store.write_ledger(connection, f"charge:{payment.id}", payment.id, entries)
     store.set_paid(connection, payment.id)
+    analytics.tell(connection, EventKind.PAYMENT_SUCCEEDED, payment, payment.received)
     if not is_paid_in_full(payment, intent):
         log.error("amount_differs", payment_id=payment.id, amount=payment.amount, received=intent.received)
         return decide(connection, payment, Outcome.REFUSED, "wrong_amount")
@@ -342,6 +344,7 @@ def forget_account(site: Site, account_id: str, message_id: str | None) -> int:
     with site.database.transaction() as connection:
         if not inbox_of.claim(connection, inbox, message_id, "users"):
             return 0
+        event_outbox.forget_account(connection, site_events, account_id)
         return store.forget_account(connection, account_id)
 
 

@@ -6,12 +6,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
-from payments import handlers, refunding, store
+from payments import analytics, handlers, refunding, store
 from payments.domain import DECLINED, FINAL, Event, Intent, Payment, TooManyDeclines
 from payments.handlers import Site
 from payments.tables import inbox
 from shared import inbox as inbox_of
 from shared import metrics
+from shared.site_events import EventKind
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ def _decline(connection: Connection, site: Site, payment: Payment) -> None:
     """A card was declined at Stripe, where nobody but Stripe sees it. Who tries out cards has only so many tries."""
     metrics.PAYMENT_DECLINES.inc()
     store.count_decline(connection, payment.id)
+    analytics.tell(connection, EventKind.PAYMENT_FAILED, payment, payment.amount)
     if payment.status in FINAL or store.declines(connection, payment.reservation_id) < site.tries_max:
         return
     log.warning("too_many_declines", payment_id=payment.id, reservation_id=payment.reservation_id)

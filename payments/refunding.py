@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import Connection
 
-from payments import store
+from payments import analytics, store
 from payments.domain import (
     Account,
     Doubt,
@@ -32,6 +32,7 @@ from shared import delivery, metrics
 from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.idempotency import Claim, Verdict, claim
+from shared.site_events import EventKind
 
 if TYPE_CHECKING:
     from payments.handlers import Site
@@ -148,6 +149,8 @@ def apply(connection: Connection, told: StripeRefund) -> bool:
     before = is_given_back(connection, payment)
     store.change_refund(connection, known.id, status=told.status, stripe_id=told.id, failure_reason=told.failure_reason)
     _book(connection, payment, known, told.status)
+    if told.status is RefundStatus.SUCCEEDED and known.status is not RefundStatus.SUCCEEDED:
+        analytics.tell(connection, EventKind.REFUND_MADE, payment, known.amount)
     if payment.outcome is Outcome.RESERVED and is_given_back(connection, payment) is not before:
         tell(connection, payment, back=not before)
     return True

@@ -5,7 +5,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from security.engine.settings import GateSettings
-from shared.settings import AuditSettings, CommonSettings, DatabaseSettings, IdentitySettings, ServiceUrl, Settings
+from shared.settings import (
+    AuditSettings,
+    CommonSettings,
+    DatabaseSettings,
+    IdentitySettings,
+    ServiceUrl,
+    Settings,
+    SiteEventsSettings,
+)
 
 
 def _stripe_key(value: SecretStr) -> SecretStr:
@@ -64,7 +72,7 @@ class PaymentsSettings(SiteSettings, GateSettings, IdentitySettings):
     )
 
 
-class WorkerSettings(SiteSettings, AuditSettings):
+class WorkerSettings(SiteSettings, AuditSettings, SiteEventsSettings):
     """The worker."""
 
     payments_poll_seconds: float = Field(1.0, gt=0, le=60, description="Pause between two looks for work.")

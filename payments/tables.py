@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from shared.delivery import deliveries_table
+from shared.event_outbox import site_events_table
 from shared.idempotency import idempotency_table
 from shared.inbox import inbox_table
 
@@ -148,6 +149,7 @@ sa.Index("payouts_due", payouts.c.created_at, payouts.c.id, postgresql_where=pay
 sa.Index("payouts_sold", payouts.c.sold_reservation_id)
 
 deliveries = deliveries_table(metadata, SCHEMA)
+site_events = site_events_table(metadata, SCHEMA)
 # `problem`: why an event that Stripe has signed could not be understood.
 inbox = inbox_table(metadata, SCHEMA, sa.Column("problem", sa.Text))
 idempotency_keys = idempotency_table(metadata, SCHEMA)

@@ -12,13 +12,14 @@ from payments.gateway import Gateway
 from payments.handlers import Site
 from payments.reservations import TARGET, Reservations
 from payments.settings import WorkerSettings
-from payments.tables import deliveries, idempotency_keys, inbox
+from payments.tables import deliveries, idempotency_keys, inbox, site_events
 from shared import audit, delivery, idempotency, logs, memory
 from shared import inbox as inbox_of
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.delivery import Couriers
 from shared.errors import DependencyUnavailable, MatchdayError
+from shared.event_outbox import STOP_SECONDS_MAX, EventSender
 from shared.settings import load
 
 log = structlog.get_logger(__name__)
@@ -70,13 +71,17 @@ def main() -> None:
         settings.service_token,
         handlers.told,
     )
+    events = EventSender(database, site_events, settings)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     memory.settle()
     couriers.start()
+    events.start()
     _run(Worker(site, settings), settings, stopping)
+    events.stop()
     couriers.stop()
+    events.join(STOP_SECONDS_MAX)
     reservations.close()
     database.close()
 

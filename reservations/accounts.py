@@ -3,8 +3,8 @@
 from reservations import store
 from reservations.handlers import Site
 from reservations.resale import handlers as resale
-from reservations.tables import mails
-from shared import mail
+from reservations.tables import mails, site_events
+from shared import event_outbox, mail
 
 NOBODY = "deleted@account.invalid"  # RFC 2606: an address that nobody can have
 
@@ -23,5 +23,6 @@ def deleted(site: Site, account_id: str, email: str | None) -> None:
     with site.database.transaction() as connection:
         resale.forget_seller(connection, account_id, site.clock.now())
         store.forget_account(connection, account_id, NOBODY)
+        event_outbox.forget_account(connection, site_events, account_id)
         if email is not None:
             mail.forget(connection, mails, email.casefold())

@@ -21,6 +21,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.http import HttpApp, create_http_app
 from shared.http.identity import JwksAccounts
+from shared.visitors import Visitors
 
 
 def create_app(settings: ReservationsSettings) -> HttpApp:
@@ -46,6 +47,7 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         settings.codes(),
         Cashier(settings.payments_url, settings.service_token),
         _waiting_rooms(site, settings, submitter),
+        Visitors(settings.country_header, settings.trusted_proxies),
     )
     parts = [routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.listings, routes.internal]
     if settings.card_purchases == "on":

@@ -87,7 +87,7 @@ class Charge:
 class Submit:
     """A buyer's wish. `id` and `sale_id` are new; `key` is the caller's idempotency key, `body_hash` what it covers.
 
-    `language` is that of the letters about it, by its ISO 639 code.
+    `language` is that of the letters about it, by its ISO 639 code; `country` where the buyer is from, if known.
     """
 
     id: str
@@ -101,6 +101,7 @@ class Submit:
     account_id: str | None = None
     purpose: str = "reservations"
     language: str = "en"
+    country: str | None = None
 
     @property
     def buyer(self) -> str:
@@ -122,7 +123,7 @@ class Submit:
 class Reservation:
     """A reservation; money as in the master list (`price`, major units a ticket) and in minor units (`amount`).
 
-    `language` is that of all letters about it, by its ISO 639 code.
+    `language` is that of all letters about it, by its ISO 639 code; `country` where its buyer was from, if known.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Reservation:
     resubmitted: bool = False
     listing_id: str | None = None
     language: str = "en"
+    country: str | None = None
     refunded: bool = False
 
     @property

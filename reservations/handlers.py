@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from reservations import store
+from reservations import analytics, store
 from reservations.domain import MailDue, Reservation, Standing, Submit, amount_minor, within_limit
 from reservations.resale import store as resale
 from reservations.resale import transitions
@@ -22,6 +22,7 @@ from shared.clock import Clock
 from shared.database import Database, together
 from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
 from shared.idempotency import Claim, Outcome, Verdict, claim_many, forget_many
+from shared.site_events import EventKind
 from shop.inventory import holds
 from shop.inventory.apply import Federation
 from shop.inventory.catalogue import find_price
@@ -61,7 +62,9 @@ def submit_all(site: Site, settings: ReservationsSettings, wishes: Sequence[Subm
         _give_keys_back(connection, wishes, results)
         with together(connection, commit=True):
             holds.write_holds(connection, site.federation, held, [wish.traceparent for wish in _made(allowed, results)])
-            store.insert_reservations(connection, [_standing_of(results, wish) for wish in _made(allowed, results)])
+            made = [_standing_of(results, wish) for wish in _made(allowed, results)]
+            store.insert_reservations(connection, made)
+            analytics.tell(connection, EventKind.RESERVATION_SUBMITTED, made, now)
     return [_result(results, wish.id) for wish in wishes]
 
 
@@ -186,6 +189,7 @@ def _reserve(wish: Submit, held: Held, currency: str, now: datetime) -> Standing
         None,
         wish.account_id,
         language=wish.language,
+        country=wish.country,
     )
     return Standing(reservation, held.sale)
 
@@ -274,7 +278,10 @@ def _release(connection: Connection, site: Site, standing: Standing, into: State
         return
     key = reservation.sale_key(site.federation.client_id)
     sale = holds.release(connection, site.federation, [key], into, tracing.traceparent())[key.sale_id]
-    if sale.state is not standing.status and sale.log_state is State.HELD:
+    if sale.state is standing.status:
+        return
+    analytics.tell_end(connection, sale.state, [reservation], site.clock.now())
+    if sale.log_state is State.HELD:
         tell_ended(connection, [reservation.id])
 
 
@@ -310,7 +317,8 @@ def sell(connection: Connection, site: Site, reservation: Reservation, now: date
     """Sells what is held, issues its tickets, and lets the buyer be written. Raises `NotHeld`, `HoldExpired`."""
     key = reservation.sale_key(site.federation.client_id)
     holds.confirm(connection, site.federation, key, now, tracing.traceparent())
-    store.set_confirmed(connection, reservation.id, now)
+    if store.set_confirmed(connection, reservation.id, now):
+        analytics.tell(connection, EventKind.RESERVATION_RESERVED, [reservation], now)
     if store.is_refunded(connection, reservation.id):
         # It is sold once more, and nobody's: only a ticket with which somebody had gone in before counts again.
         tickets.set_state(connection, reservation.id, TicketState.VALID)
@@ -326,8 +334,8 @@ def expire(site: Site, settings: HoldSettings, limit: int) -> int:
         keys = holds.due(connection, site.federation, now, undecided, limit)
         released = holds.release(connection, site.federation, keys, State.EXPIRED) if keys else {}
         expired = [sale_id for sale_id, sale in released.items() if sale.state is State.EXPIRED]
-        payable = [sale_id for sale_id in expired if released[sale_id].log_state is State.HELD]
-        if payable:
-            found = store.find_by_sales(connection, payable)
-            tell_ended(connection, [reservation.id for reservation in found.values()])
+        found = store.find_by_sales(connection, expired) if expired else {}
+        analytics.tell_end(connection, State.EXPIRED, list(found.values()), now)
+        payable = [each.id for sale_id, each in found.items() if released[sale_id].log_state is State.HELD]
+        tell_ended(connection, payable)
     return len(expired)

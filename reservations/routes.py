@@ -106,14 +106,14 @@ def create_reservation(
     key = headers.idempotency_key
     scope = f"hold {key}" if key else ""
     with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
-        standing = submit(wiring, _wish(caller, body, headers), query.wait)
+        standing = submit(wiring, _wish(wiring, caller, body, headers), query.wait)
         if standing.status is not State.LOST:
             passage.used()
     location = f"/api/reservations/{standing.reservation.id}"
     return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
 
-def _wish(caller: Caller, body: NewReservation, headers: HoldHeaders) -> Submit:
+def _wish(wiring: Wiring, caller: Caller, body: NewReservation, headers: HoldHeaders) -> Submit:
     key = headers.idempotency_key
     return Submit(
         str(uuid.uuid4()),
@@ -126,6 +126,7 @@ def _wish(caller: Caller, body: NewReservation, headers: HoldHeaders) -> Submit:
         tracing.traceparent(),
         None if caller.account is None else caller.account.id,
         language=chosen(body.language, caller, headers.accept_language),
+        country=wiring.country(caller),
     )
 
 
@@ -199,6 +200,7 @@ def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, header
         None if caller.account is None else caller.account.id,
         "purchase",
         chosen(body.language, caller, headers.accept_language),
+        wiring.country(caller),
     )
     scope = f"purchase {key}" if key else ""
     with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:

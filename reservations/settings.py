@@ -7,7 +7,16 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from reservations.tickets.codes import TicketCodes, read_seeds
 from reservations.waiting_room.settings import WaitingRoomSettings
 from security.engine.settings import GateSettings
-from shared.settings import AuditSettings, CommonSettings, IdentitySettings, MailSettings, ServiceUrl, Settings
+from shared.settings import (
+    AuditSettings,
+    CommonSettings,
+    IdentitySettings,
+    MailSettings,
+    ServiceUrl,
+    Settings,
+    SiteEventsSettings,
+    VisitorSettings,
+)
 from shop.inventory.settings import InventorySettings
 
 
@@ -62,7 +71,13 @@ class PaymentsSettings(Settings):
 
 
 class ReservationsSettings(
-    HoldSettings, GateSettings, IdentitySettings, TicketSettings, PaymentsSettings, WaitingRoomSettings
+    HoldSettings,
+    GateSettings,
+    IdentitySettings,
+    TicketSettings,
+    PaymentsSettings,
+    WaitingRoomSettings,
+    VisitorSettings,
 ):
     """The HTTP service."""
 
@@ -83,7 +98,7 @@ class ReservationsSettings(
     submit_queue_max: int = Field(1000, ge=1, le=100_000, description="Submits that may wait for a transaction.")
 
 
-class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSettings, AuditSettings):
+class WorkerSettings(HoldSettings, MailSettings, TicketSettings, PaymentsSettings, AuditSettings, SiteEventsSettings):
     """The worker."""
 
     service_token: SecretStr = Field(

@@ -30,6 +30,7 @@ COLUMNS = (
     reservations.c.resubmitted,
     reservations.c.listing_id,
     reservations.c.language,
+    reservations.c.country,
 )
 
 STANDING = and_(charges.c.reservation_id == reservations.c.id, charges.c.outcome != Outcome.REFUSED.value)
@@ -37,20 +38,20 @@ WITH_REFUNDED = (*COLUMNS, exists().where(STANDING, charges.c.reason == REFUNDED
 
 
 def _reservation(row: Any) -> Reservation:
-    return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:16])
+    return Reservation(row[0], row[1], row[2], row[3], Pool(row[4], row[5]), *row[6:17])
 
 
 def _with_refunded(row: Any) -> Reservation:
-    return replace(_reservation(row), refunded=row[16])
+    return replace(_reservation(row), refunded=row[17])
 
 
 INSERT = """
     INSERT INTO reservations.reservations (id, sale_id, buyer, email, match_number, category, quantity, price, amount,
-                                           currency, created_at, account_id, language)
+                                           currency, created_at, account_id, language, country)
     SELECT * FROM unnest(%(ids)s::uuid[], %(sale_ids)s::text[], %(buyers)s::text[], %(emails)s::text[],
         %(match_numbers)s::int[], %(categories)s::int[], %(quantities)s::int[], %(prices)s::numeric[],
         %(amounts)s::bigint[], %(currencies)s::text[], %(created_at)s::timestamptz[], %(account_ids)s::uuid[],
-        %(languages)s::text[])
+        %(languages)s::text[], %(countries)s::text[])
 """
 # Who has the money back has no tickets of it.
 NOT_REFUNDED = f"""NOT EXISTS (SELECT 1 FROM reservations.charges c WHERE c.reservation_id = r.id
@@ -85,6 +86,7 @@ def insert_reservations(connection: Connection, made: Sequence[Reservation]) -> 
             "created_at": [reservation.created_at for reservation in made],
             "account_ids": [reservation.account_id for reservation in made],
             "languages": [reservation.language for reservation in made],
+            "countries": [reservation.country for reservation in made],
         }
         tell(connection, INSERT, values)
 
@@ -126,20 +128,19 @@ def of_buyers(connection: Connection, wishes: Iterable[Submit]) -> Callable[[], 
 
 def _rows(rows: Rows) -> list[Reservation]:
     """Of the driver's own rows, which have ids as `UUID`."""
-    return [_reservation((str(row[0]), *row[1:12], _text(row[12]), row[13], _text(row[14]), row[15])) for row in rows]
+    return [
+        _reservation((str(row[0]), *row[1:12], _text(row[12]), row[13], _text(row[14]), *row[15:17])) for row in rows
+    ]
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def set_confirmed(connection: Connection, reservation_id: str, moment: datetime) -> None:
-    """Remembers when a reservation was paid first."""
-    connection.execute(
-        update(reservations)
-        .where(reservations.c.id == reservation_id, reservations.c.confirmed_at.is_(None))
-        .values(confirmed_at=moment)
-    )
+def set_confirmed(connection: Connection, reservation_id: str, moment: datetime) -> bool:
+    """Remembers when a reservation was paid first; False when it was before."""
+    first = update(reservations).where(reservations.c.id == reservation_id, reservations.c.confirmed_at.is_(None))
+    return connection.execute(first.values(confirmed_at=moment)).rowcount == 1
 
 
 def replace_sale(connection: Connection, reservation_id: str, sale_id: str) -> None:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from shared.delivery import deliveries_table
+from shared.event_outbox import site_events_table
 from shared.idempotency import idempotency_table
 from shared.inbox import inbox_table
 from shared.mail import mails_table
@@ -38,6 +39,8 @@ reservations = sa.Table(
     sa.Column("relist_due", sa.Boolean, nullable=False, server_default=sa.false()),
     # Of the letters and of the printed tickets, by its ISO 639 code.
     sa.Column("language", sa.Text, nullable=False, server_default="en"),
+    # Where its buyer was from, by ISO 3166-1 alpha-2, as far as it was known; for analytics.
+    sa.Column("country", sa.Text),
 )
 sa.Index("reservations_resubmitted", reservations.c.created_at, postgresql_where=reservations.c.resubmitted)
 sa.Index("reservations_buyer", reservations.c.buyer, reservations.c.match_number)
@@ -153,5 +156,6 @@ sa.Index("resale_holds_open", resale_holds.c.expires_at, postgresql_where=resale
 
 idempotency_keys = idempotency_table(metadata, SCHEMA)
 deliveries = deliveries_table(metadata, SCHEMA)
+site_events = site_events_table(metadata, SCHEMA)
 inbox = inbox_table(metadata, SCHEMA)
 mails = mails_table(metadata, SCHEMA)

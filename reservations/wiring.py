@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from flask import request
+
 from reservations import handlers
 from reservations.access import AccessTokens
 from reservations.broker import BrokerWatch
@@ -15,6 +17,7 @@ from reservations.tickets.codes import TicketCodes
 from reservations.waiting import Waiting
 from reservations.waiting_room.handlers import WaitingRooms
 from shared.http import Accounts, Caller
+from shared.visitors import Visitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Wiring:
     codes: TicketCodes
     cashier: Cashier
     rooms: WaitingRooms
+    visitors: Visitors
+
+    def country(self, caller: Caller) -> str | None:
+        """Where who sends this request is from, if that is known."""
+        return self.visitors.visitor(request.environ, caller.account).country
 
     def answer(self, standing: Standing, *, with_token: bool = False) -> Reservation:
         """The reservation as its buyer sees it."""

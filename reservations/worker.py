@@ -14,7 +14,7 @@ from reservations.handlers import Site
 from reservations.resale import handlers as resale
 from reservations.resale.letters import write_when_credited
 from reservations.settings import WorkerSettings
-from reservations.tables import deliveries, idempotency_keys, inbox, mails
+from reservations.tables import deliveries, idempotency_keys, inbox, mails, site_events
 from reservations.tickets import mailing
 from shared import audit, delivery, idempotency, logs, mail, memory, outbox
 from shared import inbox as inbox_of
@@ -22,6 +22,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.delivery import Couriers
 from shared.errors import DependencyUnavailable, MatchdayError
+from shared.event_outbox import EventSender
 from shared.mail import Postman
 from shared.settings import load
 from shop.inventory.domain import State
@@ -101,8 +102,9 @@ def main() -> None:
     written = write_when_credited(site, settings.mail_from)
     couriers = Couriers(database, deliveries, addresses, settings.service_token, written)
     postman = Postman(database, mails, settings, site.clock)
-    couriers.start()
-    postman.start()
+    events = EventSender(database, site_events, settings)
+    for thread in (couriers, postman, events):
+        thread.start()
     memory.settle()
     pause = settings.worker_poll_seconds
     while not stopping.is_set():
@@ -113,9 +115,11 @@ def main() -> None:
             pause = min(max(pause, 0.2) * 2, RETRY_SECONDS_MAX)
             log.warning("worker_waits", error=str(error), seconds=pause)
         stopping.wait(pause)
+    events.stop()
     postman.stop()
     couriers.stop()
     postman.join(STOP_SECONDS_MAX)
+    events.join(STOP_SECONDS_MAX)
     database.close()
 
 

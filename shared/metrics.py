@@ -72,6 +72,12 @@ LAKE_SILENT = Gauge("matchday_lake_silent_seconds", "Time since the lake's write
 # Between services
 DELIVERIES = Counter("matchday_deliveries_total", "Attempts to tell another service something.", ["target", "outcome"])
 
+# Recommendations
+ADVICE = Counter("matchday_advice_total", "What became of the shop's questions to analytics.", ["outcome"])
+
+# This site's own events
+SITE_EVENTS = Counter("matchday_site_events_total", "Events of this site on their way to analytics.", ["outcome"])
+
 
 def exposition() -> tuple[bytes, str]:
     """All metrics of this process as Prometheus reads them, and the media type."""

@@ -210,6 +210,29 @@ class PseudonymSettings(Settings):
     )
 
 
+class SiteEventsSettings(KafkaSettings, PseudonymSettings):
+    """What happens here, on its way to this site's own analytics."""
+
+    site_events_waiting_max: int = Field(
+        200_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Events that a service keeps in PostgreSQL while the broker is away; beyond that the oldest go.",
+    )
+
+
+class TopicSettings(KafkaSettings):
+    """What the topics are made with; those that exist stay as they are."""
+
+    site_events_retention_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days that the topic of this site's own events keeps them; 0: for ever, so that the lake can be"
+        " rebuilt from it.",
+    )
+
+
 class MailSettings(Settings):
     """Mail that goes out."""
 

@@ -1,7 +1,7 @@
 """What happens at one site, told to its own analytics: no personal data, at least once, each with an id of its own.
 
-Services write events in the transaction that makes them true; a relay puts them on this site's own topic. The
-federation's topics are not concerned.
+Services write events in the transaction that makes them true (`shared.event_outbox`) or, what nobody would miss, into
+memory (`shared.event_buffer`); from there they come to this site's own topic. The federation's are not concerned.
 """
 
 import base64
@@ -21,7 +21,7 @@ TEXT_CHARS_MAX = 80
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """What happened. That a real reservation was held or lost is in the federation's log; a simulation says it here."""
 
     RESERVATION_SUBMITTED = "reservation_submitted"
     RESERVATION_HELD = "reservation_held"
@@ -58,6 +58,11 @@ class SiteEvent:
     reservation_id: str | None = None
     text: str | None = None
     synthetic: bool = False
+
+
+def key_of(event: SiteEvent) -> bytes:
+    """The record's key: what is told of one visitor, or else of one reservation, stays in its order."""
+    return (event.subject or event.reservation_id or event.event_id).encode()
 
 
 def encode_event(event: SiteEvent) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
+from shared.http.callers import Account
 from shared.http.client import ClientAddress
 
 ACCEPT_LANGUAGE_CHARS_MAX = 256
@@ -62,13 +63,12 @@ class Visitors:
         self._key = f"HTTP_{country_header.upper().replace('-', '_')}" if country_header else None
         self._client = ClientAddress(trusted_proxies)
 
-    def visitor(
-        self, environ: Mapping[str, Any], account_country: str | None = None, account_language: str | None = None
-    ) -> Visitor:
+    def visitor(self, environ: Mapping[str, Any], account: Account | None = None) -> Visitor:
         """Who sends this request; of an account also what its profile says."""
         accepted = environ.get("HTTP_ACCEPT_LANGUAGE")
-        language = account_language.partition("-")[0].lower() if account_language else spoken(accepted).language
-        return Visitor(country_of(account_country, accepted, self._told(environ)), language)
+        country, tag = (None, None) if account is None else (account.country, account.language)
+        language = tag.partition("-")[0].lower() if tag else spoken(accepted).language
+        return Visitor(country_of(country, accepted, self._told(environ)), language)
 
     def _told(self, environ: Mapping[str, Any]) -> str | None:
         if self._key is None or not (told := environ.get(self._key)) or not self._client.is_proxied(environ):

@@ -3,9 +3,16 @@
 from functools import partial
 
 from security.engine.gate import RedisGate
+from shared.clock import SystemClock
 from shared.database import Database
+from shared.event_buffer import STOP_SECONDS_MAX, EventBuffer
 from shared.http import HttpApp, create_http_app
+from shared.http.identity import JwksAccounts
+from shared.visitors import Visitors
 from shop import handlers, routes
+from shop.interest import Interest
+from shop.recommendations.adviser import Adviser
+from shop.recommendations.wiring import Advised
 from shop.schemas import encode_availability
 from shop.search.handlers import Finder
 from shop.settings import ShopSettings
@@ -28,19 +35,32 @@ def create_app(settings: ShopSettings) -> HttpApp:
         heartbeat_seconds=settings.sse_heartbeat_seconds,
     )
     gate = RedisGate("shop", settings).start()
+    accounts = JwksAccounts.of(settings)
+    events = EventBuffer(settings)
+    visitors = Visitors(settings.country_header, settings.trusted_proxies)
+    interest = Interest(events.offer, visitors)
+    adviser = Adviser(settings, settings.service_token, settings.analytics_secret)
+    ends_at_kick_off = settings.recommendations_end_at_kick_off == "on"
+    advised = Advised(adviser, visitors, SystemClock(), ends_at_kick_off, settings.country_header)
     app = create_http_app(
         "shop",
         "Matches of the tournament, their prices, and what is left of them.",
         settings,
-        routes=[routes.matches, routes.listings, routes.internal, routes.listing_events],
-        wiring=Wiring(database, federation, snapshots, stream, settings.currency, Finder(database)),
+        routes=[routes.matches, routes.listings, routes.internal, routes.listing_events, routes.recommendations],
+        wiring=Wiring(database, federation, snapshots, stream, settings.currency, Finder(database), interest, advised),
         readiness={"postgresql": database.ping},
         details=lambda: {"viewers": stream.viewers},
+        accounts=accounts,
         gate=gate,
     )
     app.on_stop(stream.stop)
+    app.on_stop(accounts.stop)
+    app.on_end(adviser.close)
+    app.on_end(events.stop)
     app.on_end(stream.join)
+    app.on_end(partial(events.join, STOP_SECONDS_MAX))
     app.on_end(gate.close)
     app.on_end(database.close)
     stream.start()
+    events.start()
     return app

@@ -1,7 +1,7 @@
 """HTTP: parse, one use case, answer."""
 
 import orjson
-from flask import Response
+from flask import Response, request
 
 from security.engine.addresses import address_of
 from shared import tracing
@@ -12,6 +12,7 @@ from shop import handlers
 from shop.domain import Match, find
 from shop.handlers import LogNotRead, MessageRefused, TicketMessage
 from shop.listings.routes import listing_events, listings
+from shop.recommendations.routes import recommendations
 from shop.schemas import (
     AvailabilityAnswer,
     MatchAnswer,
@@ -23,6 +24,7 @@ from shop.schemas import (
     StreamQuery,
     SuggestionQuery,
     Suggestions,
+    ViewHeaders,
     encode_availability,
     encode_cursor,
     encode_match,
@@ -35,7 +37,7 @@ from shop.wiring import Wiring
 NOT_CHANGED = {304: Answer("Not changed since the entity tag that was sent", headers=ETAG)}
 EVENT_STREAM = "text/event-stream"
 
-__all__ = ["internal", "listing_events", "listings", "matches"]
+__all__ = ["internal", "listing_events", "listings", "matches", "recommendations"]
 
 matches = Routes("matches", "What is played, and what is left of it.")
 internal = Routes("internal", "For this site's own services.")
@@ -55,7 +57,10 @@ def list_matches(wiring: Wiring, query: MatchQuery) -> Response:
         items = b",".join(_item(wiring, content, match) for match in page.matches)
         return b'{"items":[%s],"nextCursor":%s}' % (items, orjson.dumps(cursor))
 
-    return conditional_json(content.answer(query, make))
+    answer = content.answer(query, make)
+    if query.q is not None and place is None:
+        wiring.interest.searched(request.environ, query.q)
+    return conditional_json(answer)
 
 
 def _item(wiring: Wiring, content: Content, match: Match) -> bytes:
@@ -87,9 +92,11 @@ def suggest(wiring: Wiring, query: SuggestionQuery) -> Response:
     also=NOT_CHANGED,
     raises=[NotFound, DependencyUnavailable],
 )
-def get_match(wiring: Wiring, match_number: PathNumber) -> Response:
+def get_match(wiring: Wiring, match_number: PathNumber, headers: ViewHeaders) -> Response:
     """One match."""
     content, match = wiring.match(match_number)
+    if headers.view is None:
+        wiring.interest.viewed(request.environ, match_number)
     return conditional_json(content.answer(("match", match_number), lambda: encode_match(match, wiring.currency)))
 
 

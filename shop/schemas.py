@@ -260,6 +260,16 @@ class StreamHeaders(HeadersModel):
     last_event_id: str | None = Field(None, alias="Last-Event-ID", max_length=100)
 
 
+class ViewHeaders(HeadersModel):
+    """How the answer is used."""
+
+    view: Literal["no"] | None = Field(
+        None,
+        alias="X-View",
+        description="`no`: nobody is shown this match now, so that it is not counted as looked at.",
+    )
+
+
 class MessageHeaders(HeadersModel):
     """What would be the record's headers, were it in the log."""
 

@@ -3,10 +3,14 @@
 from pydantic import Field, model_validator
 
 from security.engine.settings import GateSettings
+from shared.settings import IdentitySettings, SiteEventsSettings, VisitorSettings
 from shop.inventory.settings import InventorySettings
+from shop.recommendations.settings import RecommendationSettings
 
 
-class ShopSettings(InventorySettings, GateSettings):
+class ShopSettings(
+    InventorySettings, GateSettings, IdentitySettings, SiteEventsSettings, VisitorSettings, RecommendationSettings
+):
     """The HTTP service."""
 
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the master list's prices.")

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from shared.database import Database
 from shared.errors import NotFound
 from shop.domain import Match
+from shop.interest import Interest
 from shop.inventory.apply import Federation
+from shop.recommendations.wiring import Advised
 from shop.search.handlers import Finder
 from shop.snapshot import Content, Snapshots
 from shop.stream import Stream
@@ -21,6 +23,8 @@ class Wiring:
     stream: Stream
     currency: str
     finder: Finder
+    interest: Interest
+    advised: Advised
 
     def match(self, match_number: int) -> tuple[Content, Match]:
         content = self.snapshots.get()

@@ -196,6 +196,7 @@ def environment(database_url: str, redis_url: str, kafka: Kafka, topics: Topics)
         "TOKEN_SECRET": secrets.token_urlsafe(32),
         "TICKET_KEYS": secrets.token_urlsafe(32),
         "USERS_SECRET": secrets.token_urlsafe(32),
+        "ANALYTICS_SECRET": secrets.token_urlsafe(32),
         "SMTP_URL": "smtp://127.0.0.1:1",
         "HOST": "127.0.0.1",
     }

@@ -200,6 +200,7 @@ def open_worker(service: Service, **more: str) -> Iterator[Callable[[], None]]:
         "SERVICE_TOKEN": service.service_token,
         "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
         "SMTP_URL": "smtp://127.0.0.1:1",
+        "ANALYTICS_SECRET": "a-secret-of-analytics",
         **more,
     }
     settings = load(WorkerSettings, given)

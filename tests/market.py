@@ -270,6 +270,7 @@ def open_market(database_url: str, **more: str) -> Iterator[Market]:
             "STRIPE_API_BASE": f"http://{NOWHERE}",
             "STRIPE_SECRET_KEY": "sk_test_of_nobody",
             "STRIPE_WEBHOOK_SECRET": "whsec_of_nobody",
+            "ANALYTICS_SECRET": "a-secret-of-analytics",
             **NO_REDIS,
         }
         payments, shop = create_payments(load(PaymentsSettings, given)), create_shop(load(ShopSettings, given))

@@ -200,6 +200,8 @@ def open_till(database_url: str, directory: Path, **more: str) -> Iterator[Till]
             "PAYMENT_GRACE_SECONDS": "0",
             "RECONCILE_SECONDS": "0.001",
             "RECONCILE_HOURS": "0.02",
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "ANALYTICS_SECRET": "a-secret-of-analytics",
             **NO_REDIS,
             **more,
         }

@@ -195,6 +195,8 @@ def access_token(
     }
     if account.language is not None:
         claims["locale"] = account.language  # as OpenID Connect names it
+    if account.country is not None:
+        claims["country"] = account.country
     return jwt.encode(claims, private, ALGORITHM, headers={"kid": kid, "typ": TOKEN_TYPE})
 
 

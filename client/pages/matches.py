@@ -65,14 +65,14 @@ def _next_page(form: Form, cursor: str | None) -> dict[str, str] | None:
 @pages.get("/matches/<int:number>")
 def show_match(visit: Visit, number: int) -> Response:
     """One match: what is left of each category, and a form to hold tickets."""
-    return draw_match(visit, find_match(visit, number))
+    return draw_match(visit, find_match(visit, number, viewed=True))
 
 
-def find_match(visit: Visit, number: int) -> Json:
-    """The match. Raises `NotFound`, `Refused`."""
+def find_match(visit: Visit, number: int, *, viewed: bool = False) -> Json:
+    """The match; `viewed` on its own page, where somebody looks at it. Raises `NotFound`, `Refused`."""
     if number > 10**6:
         raise NotFound(f"there is no match {number}")
-    return api.match(visit.calls, number)
+    return (api.viewed_match if viewed else api.match)(visit.calls, number)
 
 
 def draw_match(visit: Visit, match: Json, status: int = 200) -> Response:

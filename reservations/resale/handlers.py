@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from reservations import analytics
 from reservations import handlers as all_handlers
 from reservations import store as all_reservations
 from reservations.domain import Reservation, Standing, Submit, within_limit
@@ -29,6 +30,7 @@ from reservations.tickets import store as tickets
 from reservations.tickets.domain import Ticket, TicketState
 from shared.errors import Forbidden, NotFound
 from shared.idempotency import Claim, Verdict, claim
+from shared.site_events import EventKind
 from shop.inventory import holds
 from shop.inventory.catalogue import begun_matches, find_match
 from shop.inventory.domain import Pool, State
@@ -204,10 +206,11 @@ def _lock_for(
     reservation = Reservation(
         wish.id, wish.sale_id, wish.buyer, wish.email, listing.pool, 1, major(listing.price), listing.price,
         listing.currency, now, None, wish.account_id, listing_id=listing.id,
-        language=wish.language,
+        language=wish.language, country=wish.country,
     )  # fmt: skip
     store.insert_hold(connection, reservation, listing.id, now + timedelta(seconds=settings.hold_seconds))
     transitions.write(connection, changed, Change.HELD)
+    analytics.tell(connection, EventKind.RESERVATION_SUBMITTED, [reservation], now)
 
 
 # What happens by itself

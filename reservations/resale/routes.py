@@ -101,12 +101,13 @@ def hold_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewHold
     The answer is a reservation like any other, of kind `resale` and `held` at once: pay it before `expiresAt`, or give
     it back. Until then nobody else can have the listing.
     """
-    standing = handlers.hold(wiring.site, wiring.settings, str(listing_id), _wish(caller, listing_id, body, headers))
+    wish = _wish(wiring, caller, listing_id, body, headers)
+    standing = handlers.hold(wiring.site, wiring.settings, str(listing_id), wish)
     location = f"/api/reservations/{standing.reservation.id}"
     return json_answer(wiring.answer(standing, with_token=caller.account is None), 201, [("Location", location)])
 
 
-def _wish(caller: Caller, listing_id: UUID, body: NewHold, headers: ResaleHeaders) -> Submit:
+def _wish(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewHold, headers: ResaleHeaders) -> Submit:
     email = body.email or (caller.account.email if caller.account is not None else None)
     if email is None:
         wrong = violation("pointer", ["email"], "required", "is required unless you are signed in")
@@ -124,4 +125,5 @@ def _wish(caller: Caller, listing_id: UUID, body: NewHold, headers: ResaleHeader
         None if caller.account is None else caller.account.id,
         "resale",
         chosen(body.language, caller, headers.accept_language),
+        wiring.country(caller),
     )

@@ -128,6 +128,7 @@ def insert_hold(connection: Connection, reservation: Reservation, listing_id: st
             account_id=reservation.account_id,
             listing_id=listing_id,
             language=reservation.language,
+            country=reservation.country,
         )
     )
     connection.execute(

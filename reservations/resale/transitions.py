@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
+from reservations import analytics
 from reservations import store as all_reservations
 from reservations.domain import MailDue, Reservation
 from reservations.resale import domain, events, store
@@ -19,6 +20,7 @@ from reservations.tickets import store as tickets
 from reservations.tickets.domain import Ticket
 from shared import delivery
 from shared.delivery import Delivery
+from shared.site_events import EventKind
 from shop.inventory.apply import tell_changes
 from shop.inventory.catalogue import find_match
 from shop.inventory.domain import State
@@ -30,6 +32,7 @@ def write(connection: Connection, listing: Listing, kind: Change) -> Listing:
     """A change of a listing that is locked, with its event."""
     store.save(connection, listing)
     events.tell(connection, listing, kind)
+    analytics.tell_listing(connection, listing, kind)
     return listing
 
 
@@ -58,14 +61,16 @@ def end(connection: Connection, listing: Listing, reason: EndReason, now: dateti
     is_withdrawn = changed.state is domain.ListingState.WITHDRAWN
     write(connection, changed, Change.WITHDRAWN if is_withdrawn else Change.ENDED)
     if held_by is not None:
-        _end_hold(connection, held_by, State.CANCELLED)
+        _end_hold(connection, held_by, State.CANCELLED, now)
     log.info("listing_ended", listing=listing.id, reason=reason.value)
 
 
-def _end_hold(connection: Connection, reservation_id: str, into: State) -> bool:
+def _end_hold(connection: Connection, reservation_id: str, into: State, now: datetime) -> bool:
     sale_id = store.end_hold(connection, reservation_id, into)
     if sale_id is None:
         return False
+    found = all_reservations.find(connection, [reservation_id])
+    analytics.tell_end(connection, into, list(found.values()), now)
     tell_ended(connection, [reservation_id])
     tell_changes(connection, [sale_id])
     return True
@@ -81,7 +86,7 @@ def release(connection: Connection, listing_id: str, reservation_id: str, into: 
     """Ends a buyer's hold, and offers the ticket again; False when the hold had ended before."""
     listing = store.find(connection, listing_id, lock=True)
     assert listing is not None
-    if not _end_hold(connection, reservation_id, into):
+    if not _end_hold(connection, reservation_id, into, now):
         return False
     changed = domain.release(listing, reservation_id, now)
     if changed is not listing:
@@ -119,7 +124,8 @@ def _hand_over(connection: Connection, ticket: Ticket, buyer: Reservation, now: 
     tickets.issue(connection, buyer, now)
     (new,) = tickets.of_reservation(connection, buyer.id)
     tickets.replace(connection, ticket.id, new.id)
-    all_reservations.set_confirmed(connection, buyer.id, now)
+    if all_reservations.set_confirmed(connection, buyer.id, now):
+        analytics.tell(connection, EventKind.RESERVATION_RESERVED, [buyer], now)
     all_reservations.set_mail_due(connection, buyer.id, MailDue.TICKETS)
 
 

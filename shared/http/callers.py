@@ -39,6 +39,7 @@ class Account:
     csrf: str = ""  # hex SHA-256 of the value that a page must send back in X-CSRF-Token
     authenticated_at: float = 0.0  # when its owner last gave the password, seconds since the epoch
     language: str | None = None  # a BCP 47 tag, if its owner has chosen one
+    country: str | None = None  # ISO 3166-1 alpha-2, if its owner has told
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ def _account(claims: Mapping[str, Any]) -> Account:
         csrf=str(claims["csrf"]),
         authenticated_at=_seconds(claims.get("auth_time")),
         language=_text(claims.get("locale")),
+        country=_text(claims.get("country")),
     )
 
 

@@ -49,6 +49,7 @@ class Door:
             "SERVICE_TOKEN": secrets.token_urlsafe(32),
             "TOKEN_SECRET": secrets.token_urlsafe(32),
             "TICKET_KEYS": secrets.token_urlsafe(32),
+            "ANALYTICS_SECRET": secrets.token_urlsafe(32),
             **NO_REDIS,
             **more,
         }

@@ -119,9 +119,16 @@ def test_an_example_fits_its_schemas(message: Any, example: Any) -> None:
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_addresses_are_the_default_topics(environment: str) -> None:
-    settings = KafkaSettings.model_validate({"kafka_bootstrap_servers": "localhost:9092", "environment": environment})
-    addresses = {name: channel["address"].format(env=environment) for name, channel in CHANNELS.items()}
-    assert addresses == {"masterlist": settings.masterlist_topic, "ticketSales": settings.sales_topic}
+    given = {"kafka_bootstrap_servers": "localhost:9092", "environment": environment, "client_id": "atlas"}
+    settings = KafkaSettings.model_validate(given)
+    addresses = {
+        name: channel["address"].format(env=environment, clientId="atlas") for name, channel in CHANNELS.items()
+    }
+    assert addresses == {
+        "masterlist": settings.masterlist_topic,
+        "ticketSales": settings.sales_topic,
+        "siteEvents": settings.site_events_topic,
+    }
     assert environment in DOCUMENT["components"]["parameters"]["env"]["enum"]
 
 

@@ -58,6 +58,7 @@ class StartWorker:
             "SERVICE_TOKEN": self._service.service_token,
             "TICKET_KEYS": self._service.settings.ticket_keys.get_secret_value(),
             "SMTP_URL": "smtp://127.0.0.1:1",
+            "ANALYTICS_SECRET": "a-secret-of-analytics",
             "PAYMENTS_URL": "http://127.0.0.1:1",
             "KAFKA_BOOTSTRAP_SERVERS": self._service.settings.kafka_bootstrap_servers,
             "HOLD_SECONDS": str(HOLD_SECONDS),
@@ -130,6 +131,7 @@ def test_of_many_workers_at_the_same_moment_each_hold_is_ended_once(service: Ser
         "SERVICE_TOKEN": service.service_token,
         "TICKET_KEYS": service.settings.ticket_keys.get_secret_value(),
         "SMTP_URL": "smtp://127.0.0.1:1",
+        "ANALYTICS_SECRET": "a-secret-of-analytics",
     }
     settings = load(WorkerSettings, given)
     databases = [Database(settings, "worker") for _ in range(4)]

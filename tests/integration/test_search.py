@@ -33,7 +33,8 @@ TOKEN = "a-service-token-of-tests"
 
 def _settings(database_url: str) -> ShopSettings:
     given = {"PORT": "3000", "DATABASE_URL": database_url, "KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "SERVICE_TOKEN": TOKEN}
-    return load(ShopSettings, {**given, "SNAPSHOT_SECONDS": "0.05", **NO_REDIS})
+    more = {"ANALYTICS_SECRET": "a-secret-of-analytics", "SNAPSHOT_SECONDS": "0.05"}
+    return load(ShopSettings, {**given, **more, **NO_REDIS})
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,7 @@ def settings(database_url: str) -> ShopSettings:
             "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
             "TOPIC_TICKET_SALES": TOPIC,
             "SERVICE_TOKEN": secrets.token_urlsafe(32),
+            "ANALYTICS_SECRET": secrets.token_urlsafe(32),
             "SNAPSHOT_SECONDS": "0.02",
             "DATABASE_CONNECT_SECONDS": "2",
             **NO_REDIS,

@@ -1,9 +1,12 @@
 """Where a visitor is from: the profile, else the browser, else a proxy that is trusted."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.http.callers import Account
 from shared.visitors import Visitor, Visitors, country_of, spoken
 
 PROXY = {"REMOTE_ADDR": "10.0.0.7", "HTTP_CF_IPCOUNTRY": "CR"}
@@ -52,7 +55,9 @@ def test_a_proxy_is_believed_when_it_is_trusted() -> None:
 def test_what_the_account_says_is_taken_before_what_the_browser_says() -> None:
     environ = {**PROXY, "HTTP_ACCEPT_LANGUAGE": "en-GB"}
     assert VISITORS.visitor(environ) == Visitor("GB", "en")
-    assert VISITORS.visitor(environ, "EC", "pt-BR") == Visitor("EC", "pt")
+    account = Account("1", "a@example.com", True, frozenset(), "1", language="pt-BR", country="EC")
+    assert VISITORS.visitor(environ, account) == Visitor("EC", "pt")
+    assert VISITORS.visitor(environ, replace(account, country=None)) == Visitor("GB", "pt")
 
 
 @given(st.text(max_size=400))

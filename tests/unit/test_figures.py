@@ -11,6 +11,7 @@ import pytest
 from analytics.figures import handlers, watch
 from analytics.figures.domain import Basis, Bookings, Country, Group, MoneyGroup, Position, Revenue, Span
 from analytics.figures.looks import Looks, Site
+from analytics.figures.routes import statistics
 from analytics.lake.lake import Lake
 from analytics.lake.tables import TICKET_MESSAGES
 from shared import metrics
@@ -231,3 +232,17 @@ def test_a_lake_that_is_out_of_reach_does_not_end_the_watch(tmp_path: Path) -> N
     before = metrics.LAKE_AGE._value.get()
     watch.Watch(Away(Lake(str(tmp_path)), SITE, 0, 1), FixedClock(NOON), 60).look()
     assert metrics.LAKE_AGE._value.get() == before
+
+
+def test_partners_see_what_the_log_shows_them_anyway_and_admins_also_what_is_this_sites_own() -> None:
+    seen_by = {
+        route.path.rpartition("/")[2]: (route.access.roles, route.access.services) for route in statistics.routes
+    }
+    both, admins = frozenset({"partner", "admin"}), frozenset({"admin"})
+    assert seen_by == {
+        "bookings": (both, True),
+        "forecasts": (both, True),
+        "drift": (both, True),
+        "revenue": (admins, True),
+        "countries": (admins, True),
+    }

@@ -255,7 +255,7 @@ TESTS = (
     ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),
     ByHand("RESALE_RUNS", "whole number", "`56`", "How many tickets are sold again while processes are killed."),
     ByHand("RESALE_SEED", "whole number", "`1`", "Who wants what then, and what is killed when."),
-    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when the lake's writer is killed: replays a failure."),
+    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when its writer is killed: replays a failure."),
     ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
     ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
     ByHand(

@@ -8,7 +8,7 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-INDEXES = {
+INDEXES: dict[str, list[str | sa.TextClause]] = {
     "payments_of_reservation": ["reservation_id", "created_at"],
     "payments_created": ["created_at", "id"],
     "payments_canceled": ["created_at", "id"],

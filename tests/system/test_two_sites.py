@@ -7,13 +7,13 @@ import psycopg
 
 from matchday.broker_setup import prepare_topics
 from matchday.masterlist import load_file, publish
-from shared.settings import KafkaSettings, load
+from shared.settings import TopicSettings, load
 from tests.eventually import eventually
 from tests.sites import RunningSite, SiteMaker
 
 
 def publish_small_list(site: RunningSite) -> None:
-    settings = load(KafkaSettings, site.environment)
+    settings = load(TopicSettings, site.environment)
     assert asyncio.run(prepare_topics(settings)), "the topic is empty"
     publish(settings, load_file("small"), "organiser")
 

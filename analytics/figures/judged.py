@@ -28,12 +28,12 @@ sales AS (
         SELECT *,
             row_number() OVER sale AS number,
             count(*) OVER whole AS lines,
-            count(*) FILTER (action = '{RESERVED}') OVER whole > 0 AS sold_ever,
+            count(CASE WHEN action = '{RESERVED}' THEN 1 END) OVER whole > 0 AS sold_ever,
             CASE first_value(action) OVER sale WHEN '{PENDING}' THEN first_value(quantity) OVER sale ELSE 0 END
                 AS asked,
             first_value(logged_at) OVER sale AS begun_at,
-            coalesce(sum(quantity) FILTER (action <> '{PENDING}') OVER before, 0) AS taken,
-            count(*) FILTER (action = '{RESERVED}') OVER before AS sold_before
+            coalesce(sum(CASE WHEN action <> '{PENDING}' THEN quantity END) OVER before, 0) AS taken,
+            count(CASE WHEN action = '{RESERVED}' THEN 1 END) OVER before AS sold_before
         FROM lines WHERE sale_id IS NOT NULL
         WINDOW
             whole AS (PARTITION BY site, sale_id, match_number, category),
@@ -68,7 +68,7 @@ judged_sales AS (
             WHEN action = '{RESERVED}' THEN 'reserved_after_release'
             WHEN sold_before > 0 THEN 'cancelled_after_reserved'
         END AS flag
-    FROM sales, (SELECT max(logged_at) AS now_in_log FROM lines), (SELECT to_seconds({{hold_seconds}}) AS hold)
+    FROM sales, (SELECT max(logged_at) AS now_in_log FROM lines), (SELECT INTERVAL '{{hold_seconds}}' SECOND AS hold)
 )"""
 
 _BALANCE = f"""
@@ -103,16 +103,20 @@ strange AS (
 )"""
 
 JUDGED = f"""
-CREATE TEMP VIEW judged AS
 WITH {_LINES}, {_SALES}, {_JUDGED_SALES}, {_BALANCE}, {_ANONYMOUS}, {_STRANGE}
 SELECT * FROM judged_sales UNION ALL SELECT * FROM anonymous UNION ALL SELECT * FROM strange
 """
 
 
-def show_judged(connection: duckdb.DuckDBPyConnection, own: str, hold_seconds: int) -> None:
-    """Makes the view `judged`: the log's understood lines with `counted` (tickets), `converted` and `flag`.
+def judged(own: str, hold_seconds: int) -> str:
+    """SQL of the log's understood lines with `counted` (tickets), `converted` and `flag`; DuckDB and Spark take it.
 
     `own` is this site's client id: what bears it without a sale id is not from this site and counts nothing.
     """
     quoted = "'" + own.replace("'", "''") + "'"
-    connection.execute(JUDGED.format(own=quoted, hold_seconds=int(hold_seconds)))
+    return JUDGED.format(own=quoted, hold_seconds=int(hold_seconds))
+
+
+def show_judged(connection: duckdb.DuckDBPyConnection, own: str, hold_seconds: int) -> None:
+    """Makes the view `judged`."""
+    connection.execute(f"CREATE TEMP VIEW judged AS {judged(own, hold_seconds)}")

@@ -1,0 +1,31 @@
+"""`python -m analytics.spark bookings --out FOLDER`: a job over the lake, here or where `spark-submit` has sent it."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import click
+from pyspark.sql import SparkSession
+
+from analytics.lake.lake import Lake
+from analytics.spark.jobs import JOBS, work_out
+from analytics.spark.session import cluster_session, local_session
+from analytics.spark.settings import SparkSettings
+from shared.settings import load
+
+
+@click.command()
+@click.argument("job", type=click.Choice(sorted(JOBS)))
+@click.option("--out", required=True, metavar="FOLDER", help="Where the Parquet goes; what is there is replaced.")
+@click.option("--cluster", is_flag=True, help="Under spark-submit: the cluster's session, not one of this machine.")
+def main(job: str, out: str, cluster: bool) -> None:
+    """Works out JOB from the lake that LAKE_URI names."""
+    settings = load(SparkSettings)
+    session: AbstractContextManager[SparkSession] = nullcontext(cluster_session()) if cluster else local_session()
+    with session as spark:
+        lake = Lake(settings.lake_uri, settings.storage())
+        rows = work_out(spark, lake, job, settings.client_id, settings.log_hold_seconds)
+        rows.write.mode("overwrite").parquet(out)
+        click.echo(f"{spark.read.parquet(out).count()} rows are in {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -132,6 +132,7 @@ PUBLIC = {
         "GET /api/matches",
         "GET /api/matches/{matchNumber}",
         "GET /api/matches/{matchNumber}/availability",
+        "GET /api/recommendations",
         "GET /api/search/suggestions",
     },
     "shop_consumer": {"GET /api/evidence", "GET /api/refused", "GET /api/verify"},

@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
+from schemathesis.checks import CheckFunction, not_a_server_error
 
 from analytics.app import create_app
 from analytics.lake.lake import Lake
@@ -44,4 +45,6 @@ def test_every_answer_to_a_stranger_is_a_documented_one(case: Case[Any]) -> None
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_to_an_admin_or_the_operator_is_a_documented_one(case: Case[Any]) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"} if case.path.startswith("/internal/") else signer.bearer("admin")
-    case.call_and_validate(headers=headers)
+    # Without a model the answer is the documented 503.
+    excluded: list[CheckFunction] = [not_a_server_error] if case.path == "/internal/recommendations" else []
+    case.call_and_validate(headers=headers, excluded_checks=excluded)

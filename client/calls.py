@@ -144,6 +144,8 @@ class Calls:
         sent = self.headers(None if anonymous else token or self.token) | dict(headers or {})
         sent |= {"Idempotency-Key": key} if key else {}
         sent |= {SOLUTION_HEADER: solution} if solution else {}
+        if not all(is_header(given) for given in (key, solution, token) if given):
+            raise Refused("bad_request", 400, {"detail": "a value cannot stand in a header"})
         options = {} if body is None else {"json": body}
         try:
             answer = self._lines.request(method, service, path, waits, headers=sent, params=query or {}, **options)
@@ -181,6 +183,11 @@ class Calls:
         except httpx.HTTPError as error:
             raise Refused("dependency_unavailable", 503, {"service": service}, 2) from error
         return answer
+
+
+def is_header(text: str) -> bool:
+    """Whether a text that a visitor has sent can go on in a header as it is."""
+    return text.isascii() and text.isprintable()
 
 
 def new_key() -> str:

@@ -35,9 +35,10 @@ class Jar:
     written: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str | None:
-        """A cookie's value; None without one, or with one that is too long to be ours."""
-        value = self.sent.get(name)
-        return value if value and len(value) <= COOKIE_LONGEST else None
+        """A cookie's value; None without one, or with one that is not ours: too long, or with characters that none of
+        ours has, and that could not go on in a header to the services."""
+        value = self.sent.get(name) or ""
+        return value if 0 < len(value) <= COOKIE_LONGEST and value.isascii() and value.isprintable() else None
 
     def keep(self, name: str, value: str, seconds: int | None = None) -> None:
         """Writes a cookie; without `seconds` it goes when the browser is closed."""

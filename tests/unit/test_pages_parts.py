@@ -2,12 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 from icalendar import Calendar
 
 from client import calendars, fixtures
-from client.calls import Json, Refused
+from client.calls import Calls, Json, Lines, Refused, Sender
 from client.kernel.cookies import HOLDS_MAX, Jar
 from client.kernel.forms import check_csrf, read_form
 from client.kernel.sessions import Renewals
@@ -58,6 +59,30 @@ def test_a_browser_keeps_the_youngest_of_a_guests_reservations() -> None:
     assert len(written) < 4096
     for attribute in ("Secure", "HttpOnly", "SameSite=Lax"):
         assert attribute in written
+
+
+@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "\x00", "é", "\u202e", "a" * 3801])
+def test_a_cookie_that_could_not_be_ours_is_none(text: str) -> None:
+    # A cookie in quotes may hold any character; ours go on to the services in headers.
+    jar = Jar({"matchday_pass": text, "matchday_holds": text}, secure=True)
+    assert jar.get("matchday_pass") is None
+    assert jar.holds() == {}
+    assert Jar({"matchday_pass": "a.b-c_d~e"}, secure=True).get("matchday_pass") == "a.b-c_d~e"
+
+
+@pytest.mark.parametrize("member", ["key", "solution", "token"])
+@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "é", "\u202e"])
+def test_a_field_that_cannot_stand_in_a_header_is_the_senders_mistake(member: str, text: str) -> None:
+    class Nobody(Lines):
+        def __init__(self) -> None:
+            """No connections."""
+
+        def request(self, *args: object, **options: object) -> NoReturn:
+            raise AssertionError("nothing may be sent")
+
+    with pytest.raises(Refused) as refused:
+        Calls(Nobody(), Sender("127.0.0.1", {})).post("shop", "/", {}, **{member: text})
+    assert (refused.value.code, refused.value.status) == ("bad_request", 400)
 
 
 @pytest.mark.parametrize("fetch_site", ["cross-site", "same-site"])

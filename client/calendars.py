@@ -7,7 +7,7 @@ from icalendar import Calendar, Event
 
 from client import fixtures
 from client.calls import Json
-from client.kernel.words import _, language
+from client.kernel.words import _, language_code
 
 LASTS = timedelta(hours=2)
 PRODUCT = "-//Matchday//Pages//EN"
@@ -25,7 +25,7 @@ def event(match: Json, public_url: str) -> bytes:
     made.add("dtstart", begins)
     made.add("dtend", begins + LASTS)
     told = _("%(stage)s, match %(number)s", stage=fixtures.stage(match), number=match["matchNumber"])
-    spoken = {"language": language().code}
+    spoken = {"language": language_code()}
     made.add("summary", fixtures.pair(match), spoken)
     made.add("location", fixtures.place(match))
     made.add("description", told, spoken)

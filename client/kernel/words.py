@@ -5,7 +5,7 @@
 
 from flask import g, has_app_context
 
-from client.kernel.languages import Language
+from client.kernel.languages import SOURCE, Language
 
 
 def language() -> Language:
@@ -13,6 +13,11 @@ def language() -> Language:
     found = g.visit.language
     assert isinstance(found, Language)
     return found
+
+
+def language_code() -> str:
+    """Of the language that these functions answer in: the visitor's, or the source's where nobody visits."""
+    return language().code if _speaks() else SOURCE
 
 
 def N_(text: str) -> str:

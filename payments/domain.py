@@ -137,6 +137,7 @@ class Held:
     expires_at: datetime
     email: str
     account_id: str | None
+    resold: int = 0  # what was paid for those of its tickets that others have bought since
 
 
 @dataclass(frozen=True, slots=True)

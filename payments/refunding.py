@@ -30,7 +30,7 @@ from payments.reservations import TARGET
 from payments.tables import deliveries, idempotency_keys
 from shared import delivery, metrics
 from shared.delivery import Delivery
-from shared.errors import NotFound
+from shared.errors import DependencyUnavailable, NotFound
 from shared.idempotency import Claim, Verdict, claim
 from shared.site_events import EventKind
 
@@ -45,11 +45,16 @@ BY_STRIPE = "made_at_stripe"
 
 def refund(site: "Site", payment_id: str, amount: int | None, reason: str, key: str | None, body_hash: bytes) -> Refund:
     """Gives back a part of a payment, or all that is left. Raises `NotFound`, `NotPaid`, `RefundTooLarge`,
-    `IdempotencyKeyReused`.
+    `IdempotencyKeyReused`, `DependencyUnavailable`.
 
     It is decided when this returns, also while Stripe is out of reach: then it is `new`, and the worker goes on.
     """
-    refund_id = str(uuid.uuid4())
+    return send(site, decide(site, payment_id, amount, reason, key, body_hash))
+
+
+def decide(site: "Site", payment_id: str, amount: int | None, reason: str, key: str | None, body_hash: bytes) -> Refund:
+    """Writes the refund down, or finds the one that was written with this key. Raises as `refund` does."""
+    refund_id, sold = str(uuid.uuid4()), _sold_on(site, payment_id)
     with site.database.transaction() as connection:
         payment = store.find(connection, payment_id, lock=True)
         if payment is None:
@@ -60,8 +65,20 @@ def refund(site: "Site", payment_id: str, amount: int | None, reason: str, key: 
             known = store.find_refund(connection, made.resource_id) if made.verdict is Verdict.REPLAY else None
             if known is not None:
                 return known
-        wanted_refund = _write(connection, payment, amount, reason, refund_id)
-    return send(site, wanted_refund)
+        return _write(connection, payment, amount, reason, refund_id, sold)
+
+
+def _sold_on(site: "Site", payment_id: str) -> int:
+    """What was paid for those of the payment's tickets that others have bought, as reservations knows it: the credit
+    that tells it here comes a moment later. Raises `DependencyUnavailable`."""
+    with site.database.transaction() as connection:
+        payment = store.find(connection, payment_id)
+    if payment is None or payment.status is not Status.SUCCEEDED:
+        return 0
+    try:
+        return site.reservations.held(payment.reservation_id).resold
+    except NotFound:
+        return 0
 
 
 def refund_rest(connection: Connection, payment: Payment, reason: str) -> None:
@@ -70,9 +87,14 @@ def refund_rest(connection: Connection, payment: Payment, reason: str) -> None:
         _write(connection, payment, None, reason, str(uuid.uuid4()))
 
 
-def _write(connection: Connection, payment: Payment, amount: int | None, reason: str, refund_id: str) -> Refund:
+def _write(
+    connection: Connection, payment: Payment, amount: int | None, reason: str, refund_id: str, sold: int = 0
+) -> Refund:
     resold = store.resold(connection, payment.reservation_id)
-    allowed = check_refund(payment, store.refunded(connection, payment.id), amount, resold)
+    allowed = check_refund(payment, store.refunded(connection, payment.id), amount, max(resold, sold))
+    if sold > resold:
+        # Whether the other tickets become void with this refund is decided by credits that are here.
+        raise DependencyUnavailable("a ticket was sold again, and its credit is on the way: ask again in a moment")
     made = Refund(
         refund_id, payment.id, allowed, payment.currency, reason, RefundStatus.NEW, None, refund_id, None,
         datetime.now(UTC), 0,

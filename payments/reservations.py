@@ -73,4 +73,5 @@ def _held(found: dict[str, Any]) -> Held:
         expires_at=datetime.fromisoformat(found["expiresAt"]),
         email=found["email"],
         account_id=found.get("accountId"),
+        resold=found["resold"],
     )

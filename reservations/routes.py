@@ -18,6 +18,7 @@ from reservations.domain import (
 from reservations.following import follow, submit
 from reservations.languages import chosen
 from reservations.paging import PageQuery, Place
+from reservations.resale import handlers as resale
 from reservations.resale.routes import listings
 from reservations.schemas import (
     SPOKEN,
@@ -228,7 +229,8 @@ def get_reservation_internally(wiring: Wiring, reservation_id: UUID, headers: Ca
     if headers.caller_authorization is not None:
         account = wiring.accounts.account({"HTTP_AUTHORIZATION": headers.caller_authorization})
         wiring.access.of(account, bearer_of(headers.caller_authorization)).check(standing.reservation)
-    return OwnedReservation.owned(standing, wiring.site.federation.topic)
+    resold = resale.resold(wiring.site, standing.reservation)
+    return OwnedReservation.owned(standing, resold, wiring.site.federation.topic)
 
 
 @internal.post(

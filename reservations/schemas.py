@@ -293,10 +293,13 @@ class OwnedReservation(Reservation):
     """A reservation, with whose it is."""
 
     account_id: UUID | None = Field(description="Of users; null for a guest's.")
+    resold: int = Field(
+        description="What was paid for those of its tickets that the buyer has sold again, in minor units."
+    )
 
     @classmethod
-    def owned(cls, standing: Standing, topic: str) -> Self:
+    def owned(cls, standing: Standing, resold: int, topic: str) -> Self:
         """The reservation as this site's services see it."""
         account_id = standing.reservation.account_id
         seen = Reservation.of(standing, topic)
-        return cls(**dict(seen), account_id=UUID(account_id) if account_id else None)
+        return cls(**dict(seen), account_id=UUID(account_id) if account_id else None, resold=resold)

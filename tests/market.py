@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+import httpx
+from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from payments import handlers as payments_handlers
@@ -29,6 +31,7 @@ from payments import refunding
 from payments import store as payments_store
 from payments.app import create_app as create_payments
 from payments.domain import Held, Intent, Refund, RefundStatus, Status, StripeRefund
+from payments.reservations import Reservations as Asked
 from payments.settings import PaymentsSettings
 from payments.tables import deliveries as payments_deliveries
 from reservations.handlers import Site as Reservations
@@ -162,10 +165,7 @@ class Market:
 
     def refund(self, payment_id: str) -> None:
         """An operator gives all back that may be; raises what forbids it. Stripe does it when things settle."""
-        with self.payments_site.database.transaction() as connection:
-            payment = payments_store.find(connection, payment_id, lock=True)
-            assert payment is not None
-            refunding._write(connection, payment, None, "asked", str(uuid.uuid4()))
+        refunding.decide(self.payments_site, payment_id, None, "asked", None, b"")
 
     def stripe_refunds(self) -> int:
         """Stripe gives back what it is to give back; returns how much that was."""
@@ -276,10 +276,15 @@ def open_market(database_url: str, **more: str) -> Iterator[Market]:
         payments, shop = create_payments(load(PaymentsSettings, given)), create_shop(load(ShopSettings, given))
         with open_worker(service, **settings) as work:
             database = Database(load(PaymentsSettings, given), "market")
-            site = payments_handlers.Site(database, mock.Mock(), mock.Mock(), SystemClock())
+            asked = Asked("http://reservations", SecretStr(service.service_token))
+            asked._http = httpx.Client(
+                transport=httpx.WSGITransport(service.app), base_url="http://reservations", headers=asked._http.headers
+            )
+            site = payments_handlers.Site(database, mock.Mock(), asked, SystemClock())
             ours = Reservations(database, service.settings.federation(), SystemClock())
             heard = {"payments": payments_handlers.told, "reservations": write_when_credited(ours, SENDER)}
             yield Market(service, payments, shop, site, work, signer, heard)
+            asked.close()
             database.close()
         for app in (payments, shop):
             app.stop()

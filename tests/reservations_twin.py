@@ -38,6 +38,7 @@ class Reservation:
     account_id: str | None = None
     token: str = field(default_factory=secrets.token_urlsafe)
     payment_id: str | None = None
+    resold: int = 0
 
     @property
     def credential(self) -> dict[str, str]:
@@ -53,6 +54,7 @@ class Reservation:
             "expiresAt": self.expires_at.isoformat(),
             "email": self.email,
             "accountId": self.account_id,
+            "resold": self.resold,
         }
 
 

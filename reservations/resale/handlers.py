@@ -158,6 +158,12 @@ def listed(site: Site, account_id: str, after: Place | None, limit: int) -> tupl
     return page, Place(page[-1].created_at, page[-1].id) if len(found) > limit else None
 
 
+def resold(site: Site, reservation: Reservation) -> int:
+    """What was paid, in minor units, for those of a reservation's tickets that their owner has sold again."""
+    with site.database.transaction() as connection:
+        return store.sold_of(connection, reservation.id) * (reservation.amount // reservation.quantity)
+
+
 # Buying
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, text, tuple_, update
 
 from reservations.domain import Reservation
 from reservations.resale.domain import EndReason, Listing, ListingState
-from reservations.tables import LIVE_LISTING, listings, resale_holds, reservations
+from reservations.tables import LIVE_LISTING, listings, resale_holds, reservations, tickets
 from shop.inventory.domain import Follows, Pool, Sale, SaleKey, State
 
 NAMES = (
@@ -72,6 +72,20 @@ def is_live(connection: Connection, ticket_id: str) -> bool:
     """Whether the ticket is offered or held by a buyer."""
     query = select(listings.c.id).where(LIVE_LISTING, listings.c.ticket_id == ticket_id)
     return connection.execute(query).first() is not None
+
+
+def sold_of(connection: Connection, reservation_id: str) -> int:
+    """How many of a reservation's tickets their owner has sold again; what the site sold of them does not count."""
+    new = tickets.alias("new")
+    sold = (
+        select(sa.func.count())
+        .select_from(tickets)
+        .join(new, new.c.id == tickets.c.replaced_by)
+        .join(reservations, reservations.c.id == new.c.reservation_id)
+        .join(listings, listings.c.id == reservations.c.listing_id)
+        .where(tickets.c.reservation_id == reservation_id, listings.c.by_site.is_(False))
+    )
+    return int(connection.execute(sold).scalar_one())
 
 
 def of_seller(connection: Connection, account_id: str, after: tuple[datetime, str] | None, limit: int) -> list[Listing]:

@@ -82,6 +82,17 @@ def test_more_than_is_left_does_not_go_back(
     assert _refunded_at_stripe(till, payment) == given
 
 
+def test_what_reservations_knows_to_be_sold_again_is_not_refunded(till: Till, payment: dict[str, Any]) -> None:
+    reservation = till.twin.reservations[payment["reservationId"]]
+    reservation.resold = 25_000
+    answer = till.refund(payment["id"])
+    assert (answer.status_code, answer.json()["code"], answer.json()["left"]) == (409, "refund_too_large", 0)
+    reservation.resold = 12_500
+    waits = till.refund(payment["id"])
+    assert (waits.status_code, waits.json()["code"]) == (503, "dependency_unavailable")
+    assert (till.refunds(payment["id"]), _refunded_at_stripe(till, payment)) == ([], 0)
+
+
 @pytest.mark.parametrize("amount", [0, -1, 1.5, "1", 10**10])
 def test_an_amount_that_is_none_is_refused(till: Till, payment: dict[str, Any], amount: object) -> None:
     answer = till.refund(payment["id"], amount=amount)

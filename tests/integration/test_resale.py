@@ -14,6 +14,7 @@ import pytest
 
 from matchday.servers import Postgres
 from payments.domain import RefundStatus, RefundTooLarge
+from shared.errors import DependencyUnavailable
 from tests.counter import is_problem
 from tests.market import Market, Person, open_market
 from tests.resources import Databases
@@ -499,6 +500,50 @@ def test_who_has_sold_a_ticket_is_not_refunded_for_it(market: Market, ada: Perso
     with pytest.raises(RefundTooLarge):
         market.refund(first)
     assert len(market.shown()) == 1, "the other ticket is the site's again"
+
+
+def test_nobody_is_refunded_for_a_ticket_that_is_sold_while_the_credit_is_on_its_way(
+    market: Market, ada: Person, bob: Person
+) -> None:
+    (ticket,) = market.ticket(ada)
+    first = payment_of(market, ada)
+    market.pay(market.hold(bob, market.offer(ada, ticket)["id"]).get_json())
+    market.deliver("payments")
+    assert (statuses(market, ada), market.payouts(ada)) == (["void"], []), "sold, and payments has not heard of it"
+    with pytest.raises(RefundTooLarge) as refused:
+        market.refund(first)
+    assert refused.value.extra == {"left": 0}
+    market.settle()
+    assert (len(market.payouts(ada)), market.rows("SELECT * FROM payments.refunds")) == (1, [])
+
+
+def test_what_is_left_of_a_sale_is_refunded_as_soon_as_the_credit_has_come(
+    market: Market, ada: Person, bob: Person
+) -> None:
+    tickets = market.ticket(ada, 2)
+    first = payment_of(market, ada)
+    market.pay(market.hold(bob, market.offer(ada, tickets[0])["id"]).get_json())
+    market.deliver("payments")
+    with pytest.raises(DependencyUnavailable):
+        market.refund(first)
+    market.settle()
+    market.refund(first)
+    market.settle()
+    assert [row["amount"] for row in market.rows("SELECT amount FROM payments.refunds")] == [FACE]
+    assert statuses(market, ada) == ["void", "void"]
+
+
+def test_a_ticket_that_the_site_sold_again_holds_no_refund_back(market: Market, ada: Person, bob: Person) -> None:
+    market.ticket(ada)
+    market.refund(payment_of(market, ada))
+    market.settle()
+    market.pay(market.hold(bob, market.shown()[0]["id"]).get_json())
+    market.settle()
+    (reservation,) = market.rows("SELECT id::text FROM reservations.reservations WHERE account_id = %s", ada.id)
+    seen = market.reservations.call(
+        "GET", f"/internal/reservations/{reservation['id']}", token=market.reservations.service_token
+    )
+    assert seen.get_json()["resold"] == 0
 
 
 def test_a_refund_that_fails_gives_back_what_nobody_has_bought(market: Market, ada: Person, bob: Person) -> None:

@@ -15,10 +15,12 @@ becomes a page, too.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from flask import Response, g, request
 from werkzeug.datastructures import LanguageAccept
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header, parse_cookie
 
 from client import api
@@ -30,7 +32,7 @@ from client.kernel.sessions import Sessions
 from client.kernel.visits import HTML, Site, Visit
 from security.engine.challenge import PASS_COOKIE
 from shared import tracing
-from shared.errors import MatchdayError, NotFound, Unauthenticated
+from shared.errors import MatchdayError, MethodNotAllowed, NotFound, Unauthenticated
 from shared.http import HttpApp
 from shared.http.callers import (
     ACCESS_COOKIE,
@@ -202,6 +204,8 @@ class PagesApp(HttpApp):
         if error.code == Unauthenticated.code and request.method == "GET":
             visit.jar.forget(ACCESS_COOKIE)  # it may be one that only a service knew to be over
             return visit.redirect(f"/sign-in?next={visit.here.replace('&', '%26')}")
+        if error.code == MethodNotAllowed.code and request.method in ("GET", "HEAD"):
+            return visit.redirect(self._page_above())
         trouble = Trouble.of(error)
         response = visit.render("error.html", trouble.status, trouble=trouble, request_id=tracing.request_id())
         if trouble.retry_after is not None:
@@ -210,6 +214,20 @@ class PagesApp(HttpApp):
             for name, value in error.headers():
                 response.headers[name] = value
         return response
+
+    def _page_above(self) -> str:
+        """The nearest page above a path that takes forms only. Where a form was refused a page stands all the same: to
+        load it again, or in another language, is to ask for that path."""
+        pages, path = self.create_url_adapter(request), request.path
+        assert pages is not None
+        while path != "/":
+            path = path.rpartition("/")[0] or "/"
+            try:
+                pages.match(path, method="GET")
+            except HTTPException:
+                continue
+            return quote(path)
+        return "/"
 
     def _challenge(self, visit: Visit) -> Response:
         """The page on which the browser works a little; then the same request goes on, with a pass."""

@@ -56,14 +56,33 @@ def test_the_services_are_told_who_asks(browser: Browser, fake: FakeApi) -> None
     assert "Cookie" not in sent
 
 
-@pytest.mark.parametrize(
-    ("path", "status"), [("/nothing", 404), ("/matches/999", 404), ("/matches/9999999999", 404), ("/language", 405)]
-)
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/matches/999", 404), ("/matches/9999999999", 404)])
 def test_what_is_not_there_is_told_as_a_page(browser: Browser, path: str, status: int) -> None:
     page = browser.get(path)
     assert page.status_code == status
     assert "<h1>" in page.text
     assert page.headers["X-Request-Id"] in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [
+        ("/matches/9/hold", "/matches/9"),
+        ("/account/profile", "/account"),
+        ("/account/sessions/11111111-1111-4111-8111-111111111111/end", "/account"),
+        ("/language", "/"),
+    ],
+)
+def test_where_only_forms_go_an_address_leads_to_the_page_above(browser: Browser, path: str, above: str) -> None:
+    """The page of a refused form stands at the form's address: a reload, or another language, asks for it by GET."""
+    page = browser.get(path)
+    assert (page.status_code, page.headers["Location"]) == (303, above)
+
+
+def test_a_form_that_goes_to_where_only_pages_are_is_refused(browser: Browser) -> None:
+    browser.get("/matches")
+    page = browser.post("/matches/9", {})
+    assert (page.status_code, page.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 def test_a_service_that_is_away_is_told_honestly(browser: Browser, fake: FakeApi) -> None:

@@ -28,6 +28,11 @@ def viewed_match(calls: Calls, number: int) -> Json:
     return given
 
 
+def recommendations(calls: Calls, limit: int, within: float) -> bytes:
+    """What the visitor may like: the whole answer as it came, within so many seconds."""
+    return calls.ask("GET", "shop", "/api/recommendations", query={"limit": limit}, within=within).content
+
+
 # Reservations; `token` is a guest's, without one the account asks
 
 

@@ -4,6 +4,7 @@ Each visit has its own `Calls`, which hand on who the visitor is: the access tok
 browser says of itself, the trace, and the pass that a solved challenge has earned.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS_MAX = 2.0
 CONNECTIONS_MAX = 256
+SMALL_BYTES_MAX = 256 * 1024
+FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # not true of a body that was read and unpacked
 Json = dict[str, Any]
 
 
@@ -89,6 +92,19 @@ class Lines:
             method, self.addresses[service] + path, timeout=self.timeout(waits), **options
         )  # fmt: skip
 
+    def request_within(self, seconds: float, method: str, service: str, path: str, **options: Any) -> httpx.Response:
+        """The same for an answer that must be small and come soon, all of it. Raises `httpx.ReadTimeout`, too."""
+        ends, body = time.monotonic() + seconds, b""
+        address = self.addresses[service] + path
+        # The time-out of the library is for each piece: who sends a byte now and then could keep a visitor waiting.
+        with self._client.stream(method, address, timeout=seconds, **options) as answer:
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > SMALL_BYTES_MAX or time.monotonic() > ends:
+                    raise httpx.ReadTimeout("too slow or too long", request=answer.request)
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in FRAMING]
+        return httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)
+
     def stream(self, service: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
         """An answer that is read piece by piece; whoever asks closes it."""
         request = self._client.build_request("GET", self.addresses[service] + path, headers=headers)
@@ -135,20 +151,26 @@ class Calls:
         waits: float = 0,
         solution: str | None = None,
         headers: Mapping[str, str] | None = None,
+        within: float | None = None,
     ) -> Given:
         """One request. Raises `Refused`.
 
         `token` is sent in place of the account's access token, `anonymous` sends none. `key` is an Idempotency-Key.
         `waits` are the seconds that the service was asked to wait before it answers; `headers` go with this one only.
+        `within` so many seconds the whole answer must have come, in place of the usual time.
         """
         sent = self.headers(None if anonymous else token or self.token) | dict(headers or {})
         sent |= {"Idempotency-Key": key} if key else {}
         sent |= {SOLUTION_HEADER: solution} if solution else {}
         if not all(is_header(given) for given in (key, solution, token) if given):
             raise Refused("bad_request", 400, {"detail": "a value cannot stand in a header"})
-        options = {} if body is None else {"json": body}
+        options: dict[str, Any] = {} if body is None else {"json": body}
         try:
-            answer = self._lines.request(method, service, path, waits, headers=sent, params=query or {}, **options)
+            options |= {"headers": sent, "params": query or {}}
+            if within is None:
+                answer = self._lines.request(method, service, path, waits, **options)
+            else:
+                answer = self._lines.request_within(within, method, service, path, **options)
         except httpx.HTTPError as error:
             log.warning("service_out_of_reach", service=service, path=path, error=repr(error))
             raise Refused("dependency_unavailable", 503, {"service": service}, 2) from error
@@ -200,7 +222,7 @@ def _json(answer: httpx.Response) -> Any:
         return None
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -55,6 +55,9 @@ class ClientSettings(GateSettings, IdentitySettings):
     verdict_wait_seconds: float = Field(
         5, ge=0, le=30, description="How long a page waits for the verdict on a hold before it shows that it waits."
     )
+    recommended_wait_seconds: float = Field(
+        0.5, gt=0, le=10, description="Longest wait of the list of matches for recommendations; then it has none."
+    )
     live_relays_max: int = Field(
         200,
         ge=1,

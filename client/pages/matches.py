@@ -10,6 +10,7 @@ from client.kernel.forms import Form
 from client.kernel.pages import Pages
 from client.kernel.visits import Visit
 from client.kernel.words import N_, _
+from client.recommended import Recommended, recommended
 from shared.errors import NotFound
 
 pages = Pages()
@@ -39,14 +40,17 @@ def list_matches(visit: Visit) -> Response:
             raise
         visit.form.error = _("Something in the filter is not right.")
         found = {"items": [], "nextCursor": None}
+    filtered, is_sorted = any(visit.form[name] for name in FILTERS), visit.form["sort"] not in ("", "dateUtc")
+    looks_around = not filtered and not is_sorted and "cursor" not in request.args
     return visit.render(
         "matches.html",
         422 if visit.form.error else 200,
         matches=found["items"],
         next_page=_next_page(visit.form, found["nextCursor"]),
-        filtered=any(visit.form[name] for name in FILTERS),
-        further=any(visit.form[name] for name in FILTERS[1:]) or visit.form["sort"] not in ("", "dateUtc"),
+        filtered=filtered,
+        further=any(visit.form[name] for name in FILTERS[1:]) or is_sorted,
         sorts=SORTS,
+        recommended=recommended(visit) if looks_around else Recommended(),
     )
 
 

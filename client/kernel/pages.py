@@ -203,7 +203,7 @@ class PagesApp(HttpApp):
             return self._challenge(visit)
         if error.code == Unauthenticated.code and request.method == "GET":
             visit.jar.forget(ACCESS_COOKIE)  # it may be one that only a service knew to be over
-            return visit.redirect(f"/sign-in?next={visit.here.replace('&', '%26')}")
+            return visit.redirect(f"/sign-in?next={quote(visit.here, safe='')}")
         if error.code == MethodNotAllowed.code and request.method in ("GET", "HEAD"):
             return visit.redirect(self._page_above())
         trouble = Trouble.of(error)

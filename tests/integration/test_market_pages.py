@@ -69,7 +69,7 @@ def staff(browser: Browser) -> None:
 
 
 def test_the_scanner_is_for_who_works_at_the_gate(browser: Browser, fake: FakeApi) -> None:
-    assert browser.get("/gate").headers["Location"] == "/sign-in?next=/gate"
+    assert browser.get("/gate").headers["Location"] == "/sign-in?next=%2Fgate"
     assert browser.get("/matches").text.count('href="/gate"') == 0
     sign_in(browser, "buyer")
     assert browser.get("/gate").status_code == 403

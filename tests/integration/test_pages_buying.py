@@ -183,7 +183,7 @@ def test_tickets_and_their_files_are_opened_with_the_guests_token(fake: FakeApi,
 
 
 def test_who_is_not_signed_in_is_asked_to_and_comes_back(fake: FakeApi, browser: Browser) -> None:
-    assert browser.get("/account").headers["Location"] == "/sign-in?next=/account"
+    assert browser.get("/account").headers["Location"] == "/sign-in?next=%2Faccount"
     user = {"id": RESERVATION, "email": "ada@example.org", "language": "fr"}
     token = browser.signer.sign(browser.signer.claims())
     tokens = {"accessToken": token, "refreshToken": "r-1", "expiresIn": 600, "user": user}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -132,6 +133,13 @@ def test_kick_offs_are_told_by_the_clocks_of_the_site_s_matches(fake: FakeApi) -
         assert re.search(r"10:00\WPM</time> .*\(UTC\)", browser.get("/matches/2").text)
     with open_pages(fake, MATCH_TIME_ZONE="Asia/Qatar") as browser:
         assert re.search(r"1:00\WAM</time> .*\(local time\)", browser.get("/matches/2").text)
+
+
+def test_the_way_back_from_signing_in_is_the_very_address(browser: Browser) -> None:
+    asked = "/admin/payments?q=a%2Bb%23c&status=paid"
+    sent = browser.get(asked).headers["Location"]
+    assert sent.startswith("/sign-in?next=")
+    assert parse_qs(urlsplit(sent).query) == {"next": [asked]}
 
 
 def test_files_are_kept_for_good_by_the_name_of_their_content(browser: Browser) -> None:

@@ -31,7 +31,7 @@ def site(ground: Ground) -> RunningSite:
     """A site with twenty tickets in each category."""
     made = ground.make_site(
         "matchday", only=PROCESSES, WORKER_POLL_SECONDS="0.1", RATE_SCALE="1000", PASSWORD_MEMORY_KIB="8192",
-        PASSWORD_ROUNDS="1", RESALE_ENDS_AT_KICK_OFF="off",
+        PASSWORD_ROUNDS="1", RESALE_ENDS_AT_KICK_OFF="off", RECOMMENDED_WAIT_SECONDS="10",
     )  # fmt: skip
     made.start()
     eventually(lambda: knows_the_matches(made), 60)

@@ -1,12 +1,14 @@
 """One's own account: profile, password, sessions, one's data, and its end."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from flask import Response
 
 from client import api
-from client.calls import Calls, Json, Refused
+from client.calls import Json, Refused
 from client.kernel.cookies import LANGUAGE_COOKIE, YEAR_SECONDS
 from client.kernel.languages import NAMES
 from client.kernel.pages import Pages
@@ -14,6 +16,7 @@ from client.kernel.problems import Trouble
 from client.kernel.sessions import forget_session
 from client.kernel.visits import Visit
 from client.kernel.words import _
+from client.paging import gather
 from shared.http.callers import SIGNED_IN
 
 pages = Pages()
@@ -117,24 +120,15 @@ def export(visit: Visit) -> Response:
     """All that this site knows of the account, in one file."""
     known = {
         "account": api.export(visit.calls),
-        "reservations": _all(visit.calls, "reservations"),
-        "tickets": _all(visit.calls, "tickets"),
+        "reservations": _all(partial(api.reservations, visit.calls, None)),
+        "tickets": _all(partial(api.tickets, visit.calls, None)),
     }
     named = [("Content-Disposition", 'attachment; filename="matchday-export.json"')]
     return Response(json.dumps(known, ensure_ascii=False, indent=2), 200, named, content_type="application/json")
 
 
-def _all(calls: Calls, kind: str) -> list[Json]:
-    found: list[Json] = []
-    cursor: str | None = None
-    for _page in range(EXPORT_PAGES_MAX):
-        ask = api.tickets if kind == "tickets" else api.reservations
-        page = ask(calls, None, cursor)
-        found += page["items"]
-        cursor = page["nextCursor"]
-        if cursor is None:
-            break
-    return found
+def _all(ask: Callable[[str | None], Json]) -> list[Json]:
+    return gather(ask, pages_max=EXPORT_PAGES_MAX)[0]
 
 
 @pages.get("/account/delete", access=SIGNED_IN)

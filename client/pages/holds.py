@@ -1,5 +1,6 @@
 """From a wish to a ticket: hold, wait for the verdict, pay, and what becomes of it."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -14,6 +15,7 @@ from client.kernel.visits import Visit
 from client.kernel.words import _
 from client.pages import waiting
 from client.pages.matches import draw_match, find_match
+from client.paging import gather
 from client.settings import STRIPE_JS
 
 pages = Pages()
@@ -93,7 +95,7 @@ def show_result(visit: Visit, reservation_id: UUID) -> Response:
 def _draw(visit: Visit, reservation: Json, token: str | None, **how: bool) -> Response:
     tickets: list[Json] = []
     if reservation["status"] == "reserved":
-        found = api.tickets(visit.calls, token)["items"]
+        found, _further = gather(partial(api.tickets, visit.calls, token))
         tickets = [ticket for ticket in found if ticket["reservationId"] == reservation["id"]]
     return visit.render(
         "reservation.html",

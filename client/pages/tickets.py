@@ -1,9 +1,11 @@
 """What a visitor has: tickets, reservations, and the way to a guest's reservation by its code."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
-from flask import Response
+from flask import Response, request
 
 from client import api
 from client.calls import Calls, Json, Refused
@@ -11,6 +13,7 @@ from client.kernel.pages import Pages
 from client.kernel.visits import Visit
 from client.kernel.words import _
 from client.pages.holds import key_to
+from client.paging import gather
 
 pages = Pages()
 
@@ -23,31 +26,43 @@ KINDS = {"png": "image/png", "pdf": "application/pdf"}
 @pages.get("/tickets")
 def my_tickets(visit: Visit) -> Response:
     """Tickets of the account, and of what was reserved in this browser as a guest."""
-    tickets, reservations = _found(visit)
+    cursor = request.args.get("cursor")
+    tickets, further = _tickets(visit, cursor)
+    reservations = [] if cursor else _reservations(visit)
     return visit.render(
         "tickets.html",
         groups=_by_match(visit.calls, tickets),
         waiting=[(each, api.match(visit.calls, each["matchNumber"])) for each in reservations],
+        next_cursor=further,
     )
 
 
-def _found(visit: Visit) -> tuple[list[Json], list[Json]]:
-    """All tickets, and the reservations that are neither paid nor over."""
-    tickets: list[Json] = []
-    reservations: list[Json] = []
-    openers: list[str | None] = [*([None] if visit.account else []), *visit.jar.holds().values()]
-    for token in openers:
+def _tickets(visit: Visit, cursor: str | None) -> tuple[list[Json], str | None]:
+    """All tickets, and where the account's go on if they are more than one page shows. Behind a cursor only those."""
+    found, further = gather(partial(api.tickets, visit.calls, None), cursor) if visit.account else ([], None)
+    if cursor is None:
+        found += _of_guests(visit, api.tickets)
+    return list({ticket["id"]: ticket for ticket in found}.values()), further
+
+
+def _reservations(visit: Visit) -> list[Json]:
+    """The reservations that are neither paid nor over."""
+    found, _further = gather(partial(api.reservations, visit.calls, None)) if visit.account else ([], None)
+    found += _of_guests(visit, api.reservations)
+    return list({each["id"]: each for each in found if each["status"] in ("submitted", "held")}.values())
+
+
+def _of_guests(visit: Visit, ask: Callable[[Calls, str | None, str | None], Json]) -> list[Json]:
+    """What was reserved in this browser as a guest."""
+    found: list[Json] = []
+    for token in visit.jar.holds().values():
         try:
-            own = api.tickets(visit.calls, token)["items"]
-            open_ones = api.reservations(visit.calls, token)["items"]
+            found += gather(partial(ask, visit.calls, token))[0]
         except Refused as refused:
-            if token is None or refused.status not in NOT_OPEN:
+            if refused.status not in NOT_OPEN:
                 raise
             continue  # the code of another site, or of one that was set up anew
-        tickets += own
-        reservations += [each for each in open_ones if each["status"] in ("submitted", "held")]
-    unique = {ticket["id"]: ticket for ticket in tickets}
-    return list(unique.values()), list({each["id"]: each for each in reservations}.values())
+    return found
 
 
 def _by_match(calls: Calls, tickets: list[Json]) -> list[tuple[Json, list[Json]]]:

@@ -1,7 +1,8 @@
 """The buyer's pages in front of services that answer in each of their ways."""
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,6 +181,53 @@ def test_tickets_and_their_files_are_opened_with_the_guests_token(fake: FakeApi,
         "no-store",
     )
     assert fake.sent("GET", f"/api/tickets/{TICKET}.png").headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def paged(*pages: list[dict[str, Any]]) -> Callable[[httpx.Request], httpx.Response]:
+    """Answers with one page after another; their cursors are their numbers."""
+
+    def tell(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params.get("cursor", "0"))
+        after = str(number + 1) if number + 1 < len(pages) else None
+        return answer({"items": pages[number], "nextCursor": after})
+
+    return tell
+
+
+def ticket_of(match: int, reservation_id: str = RESERVATION) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()), "reservationId": reservation_id, "number": 1, "matchNumber": match, "category": 1,
+        "status": "valid", "code": "a.b.c", "issuedAt": "2022-11-01T00:00:00Z",
+    }  # fmt: skip
+
+
+def test_an_account_sees_its_tickets_and_holds_of_all_pages(fake: FakeApi, browser: Browser) -> None:
+    browser.keep("matchday_access", browser.signer.sign(browser.signer.claims()))
+    fake.answers["GET", "/api/tickets"] = paged([ticket_of(3)], [ticket_of(4)], [ticket_of(5)])
+    fake.answers["GET", "/api/reservations"] = paged([reservation("cancelled")], [reservation("held", matchNumber=9)])
+    page = browser.get("/tickets").text
+    for number in (3, 4, 5):
+        assert f'id="match-{number}"' in page
+    assert "Qatar 9" in page, "what is not paid yet stands on the second page"
+    assert "/tickets?cursor=" not in page
+
+
+def test_what_one_page_cannot_show_is_behind_a_link(fake: FakeApi, browser: Browser) -> None:
+    browser.keep("matchday_access", browser.signer.sign(browser.signer.claims()))
+    fake.answers["GET", "/api/tickets"] = paged(*[[ticket_of(3)] for _ in range(20)], [ticket_of(4)])
+    fake.answers["GET", "/api/reservations"] = paged([])
+    page = browser.get("/tickets").text
+    assert 'href="/tickets?cursor=20"' in page
+    assert 'id="match-4"' not in page
+    assert 'id="match-4"' in browser.get("/tickets?cursor=20").text
+
+
+def test_a_reservation_finds_its_tickets_among_many(fake: FakeApi, browser: Browser) -> None:
+    is_held(fake, browser, "reserved")
+    others = [ticket_of(4, str(uuid.uuid4())) for _ in range(3)]
+    mine = ticket_of(3)
+    fake.answers["GET", "/api/tickets"] = paged(others, [mine])
+    assert f"{mine['id']}.png" in browser.get(PATH).text
 
 
 def test_who_is_not_signed_in_is_asked_to_and_comes_back(fake: FakeApi, browser: Browser) -> None:

@@ -67,9 +67,10 @@ def withdraw(calls: Calls, listing_id: str) -> Json:
     return given
 
 
-def payouts(calls: Calls) -> Json:
-    """What the account gets for tickets that it has sold; the newest."""
-    given: Json = calls.get("payments", "/api/payouts", query={"limit": 50})
+def payouts(calls: Calls, cursor: str | None) -> Json:
+    """A page of what the account gets for tickets that it has sold, newest first."""
+    query = {"limit": 50} | ({"cursor": cursor} if cursor else {})
+    given: Json = calls.get("payments", "/api/payouts", query=query)
     return given
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Response
 
-from client import api
+from client import api, market
 from client.calls import Json, Refused
 from client.kernel.cookies import LANGUAGE_COOKIE, YEAR_SECONDS
 from client.kernel.languages import NAMES
@@ -122,6 +122,8 @@ def export(visit: Visit) -> Response:
         "account": api.export(visit.calls),
         "reservations": _all(partial(api.reservations, visit.calls, None)),
         "tickets": _all(partial(api.tickets, visit.calls, None)),
+        "listings": _all(partial(market.own_listings, visit.calls)),
+        "payouts": _all(partial(market.payouts, visit.calls)),
     }
     named = [("Content-Disposition", 'attachment; filename="matchday-export.json"')]
     return Response(json.dumps(known, ensure_ascii=False, indent=2), 200, named, content_type="application/json")

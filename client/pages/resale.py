@@ -1,6 +1,7 @@
 """Tickets that people sell again: what is offered, how to buy it, and one's own on offer."""
 
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,6 +16,7 @@ from client.kernel.pages import Pages
 from client.kernel.problems import Trouble
 from client.kernel.visits import Visit
 from client.kernel.words import N_, _
+from client.paging import gather
 from shared.errors import NotFound
 from shared.http.callers import SIGNED_IN
 
@@ -240,7 +242,8 @@ def _draw_own(visit: Visit, status: int = 200, wrong: str | None = None) -> Resp
 def _payouts(calls: Calls) -> dict[str, Json] | None:
     """Listing → what its seller gets; None when that cannot be told at present."""
     try:
-        return {each["listingId"]: each for each in market.payouts(calls)["items"]}
+        found, _further = gather(partial(market.payouts, calls))
+        return {each["listingId"]: each for each in found}
     except Refused as refused:
         if refused.status < 500:
             raise

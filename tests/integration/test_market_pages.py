@@ -252,7 +252,11 @@ def test_ones_own_offers_can_be_changed_and_withdrawn(browser: Browser, fake: Fa
     sold = own_listing() | {"id": TICKET, "status": "sold"}
     payout = {"listingId": TICKET, "status": "due", "amount": 7837, "fee": 413, "price": 8250, "currency": "USD"}
     fake.answers["GET", "/api/resale/listings/mine"] = answer({"items": [own_listing(), sold], "nextCursor": None})
-    fake.answers["GET", "/api/payouts"] = answer({"items": [payout], "nextCursor": None})
+    fake.answers["GET", "/api/payouts"] = lambda asked: answer(
+        {"items": [payout], "nextCursor": None}
+        if "cursor" in asked.url.params
+        else {"items": [payout | {"listingId": RESERVATION}], "nextCursor": "older"}
+    )
     fake.answers["PATCH", f"/api/resale/listings/{LISTING}"] = answer(own_listing())
     fake.answers["DELETE", f"/api/resale/listings/{LISTING}"] = answer(own_listing())
     sign_in(browser)

@@ -222,6 +222,19 @@ def test_what_one_page_cannot_show_is_behind_a_link(fake: FakeApi, browser: Brow
     assert 'id="match-4"' in browser.get("/tickets?cursor=20").text
 
 
+def test_the_export_has_all_that_the_services_know_of_an_account(fake: FakeApi, browser: Browser) -> None:
+    browser.keep("matchday_access", browser.signer.sign(browser.signer.claims()))
+    fake.answers["GET", "/api/users/me/export"] = answer({"user": {"country": "AR"}})
+    kinds = {"reservations": "/api/reservations", "tickets": "/api/tickets", "payouts": "/api/payouts",
+             "listings": "/api/resale/listings/mine"}  # fmt: skip
+    for kind, path in kinds.items():
+        fake.answers["GET", path] = paged([{"first": kind}], [{"second": kind}])
+    exported = json.loads(browser.get("/account/export").text)
+    assert exported == {"account": {"user": {"country": "AR"}}} | {
+        kind: [{"first": kind}, {"second": kind}] for kind in kinds
+    }
+
+
 def test_a_reservation_finds_its_tickets_among_many(fake: FakeApi, browser: Browser) -> None:
     is_held(fake, browser, "reserved")
     others = [ticket_of(4, str(uuid.uuid4())) for _ in range(3)]

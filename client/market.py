@@ -35,7 +35,7 @@ def hold_listing(calls: Calls, listing_id: str, wish: Json, key: str) -> Json:
 
 
 def ticket(calls: Calls, ticket_id: str) -> Json:
-    """One ticket of the account."""
+    """One ticket of the account, with the highest price that it may be offered for."""
     given: Json = calls.get("reservations", f"/api/tickets/{ticket_id}")
     return given
 

@@ -41,9 +41,6 @@ class ClientSettings(GateSettings, IdentitySettings):
     cookies_secure: Literal["on", "off"] = Field(
         "on", description="`off` lets pages without TLS have the cookies; `up` does so."
     )
-    resale_price_cap_percent: int = Field(
-        110, ge=1, le=1000, description="Highest price of a listing, in percent of what the site sold the ticket for."
-    )
     match_time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
         "",
         description="Time zone that kick-offs are shown in, such as Asia/Qatar; empty: UTC."

@@ -150,28 +150,15 @@ def ask_price(visit: Visit, ticket_id: UUID) -> Response:
 def _draw_sale(visit: Visit, ticket_id: str, status: int = 200) -> Response:
     ticket = market.ticket(visit.calls, ticket_id)
     match = api.match(visit.calls, ticket["matchNumber"])
-    reservation = api.reservation(visit.calls, ticket["reservationId"], None)
-    face = _face_value(reservation, match)
-    cap = None if face is None else face * visit.settings.resale_price_cap_percent / 100
     return visit.render(
         "sell.html",
         status,
         ticket=ticket,
         match=match,
-        currency=reservation["currency"],
-        face=face,
-        cap=cap,
-        cap_percent=visit.settings.resale_price_cap_percent,
+        face=Decimal(ticket["faceAmount"]).scaleb(-2),
+        cap=Decimal(ticket["amountMax"]).scaleb(-2),
         key=visit.form["key"] or new_key(),
     )
-
-
-def _face_value(reservation: Json, match: Json) -> Decimal | None:
-    """What the site sold the ticket for first: of a ticket that was bought in a resale, the category's price."""
-    if reservation.get("kind") != "resale":
-        return Decimal(str(reservation["price"]))
-    pools = [pool for pool in match["categories"] if pool["category"] == reservation["category"]]
-    return Decimal(str(pools[0]["price"])) if pools else None
 
 
 @pages.post("/tickets/<uuid:ticket_id>/sell", access=SIGNED_IN)

@@ -128,6 +128,15 @@ def price_cap(face_price: int, cap_percent: int) -> int:
     return face_price * cap_percent // 100
 
 
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a ticket was sold for first, and the most that a listing of it may ask, in minor units."""
+
+    face: int
+    most: int
+    currency: str
+
+
 def check_price(price: int, face_price: int, cap_percent: int) -> None:
     """Raises `PriceAboveCap`. That a price is above zero is the schema's to check."""
     assert price > 0

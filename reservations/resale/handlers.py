@@ -20,9 +20,11 @@ from reservations.resale.domain import (
     Listing,
     ListingEnded,
     OwnListing,
+    Worth,
     check_price,
     check_resellable,
     major,
+    price_cap,
 )
 from reservations.settings import ResaleSettings, ReservationsSettings
 from reservations.tables import idempotency_keys
@@ -118,6 +120,14 @@ def _face_price(connection: Connection, owner: Reservation) -> int:
     """What the site took for the ticket first, however often it was sold since."""
     source = store.find(connection, owner.listing_id) if owner.listing_id is not None else None
     return owner.amount // owner.quantity if source is None else source.face_price
+
+
+def worth(site: Site, settings: ResaleSettings, reservation_id: str) -> Worth:
+    """What each ticket of a reservation was sold for first, and may be listed for."""
+    with site.database.transaction() as connection:
+        owner = all_reservations.find(connection, [reservation_id])[reservation_id]
+        face = _face_price(connection, owner)
+    return Worth(face, price_cap(face, settings.resale_price_cap_percent), owner.currency)
 
 
 def _insert(connection: Connection, listing: Listing) -> Listing:

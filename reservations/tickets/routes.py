@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response
 
 from reservations.paging import PageQuery
+from reservations.resale import handlers as resale
 from reservations.tickets import handlers
 from reservations.tickets.domain import AlreadyAdmitted, InvalidTicket, Scan, TicketVoid, WrongMatch
 from reservations.tickets.handlers import Entered
@@ -16,6 +17,7 @@ from reservations.tickets.schemas import (
     Admitted,
     DoubleUseQuery,
     OfflineAdmissions,
+    OwnTicket,
     ShownCode,
     TicketAnswer,
     TicketKey,
@@ -59,11 +61,12 @@ def ticket_keys(wiring: Wiring) -> Response:
 
 
 @routes.get(
-    "/api/tickets/{ticketId}", answer=TicketAnswer, access=TOKEN, raises=[NotFound, Forbidden, DependencyUnavailable]
+    "/api/tickets/{ticketId}", answer=OwnTicket, access=TOKEN, raises=[NotFound, Forbidden, DependencyUnavailable]
 )
-def get_ticket(wiring: Wiring, caller: Caller, ticket_id: UUID) -> TicketAnswer:
-    """A ticket of the caller's."""
-    return TicketAnswer.of(handlers.get(wiring.site, wiring.access.opener(caller), str(ticket_id)), wiring.codes)
+def get_ticket(wiring: Wiring, caller: Caller, ticket_id: UUID) -> OwnTicket:
+    """A ticket of the caller's, with the highest price that it may be listed for."""
+    ticket = handlers.get(wiring.site, wiring.access.opener(caller), str(ticket_id))
+    return OwnTicket.owned(ticket, wiring.codes, resale.worth(wiring.site, wiring.settings, ticket.reservation_id))
 
 
 @routes.get(

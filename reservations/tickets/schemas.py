@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from reservations.resale.domain import Worth
 from reservations.tickets.codes import CODE_LONGEST, TicketCodes
 from reservations.tickets.domain import Admission, Result, Status, Ticket, TicketState
 from reservations.tickets.handlers import Entered
@@ -43,6 +44,20 @@ class TicketAnswer(AnswerModel):
             status=ticket.status,
             issued_at=ticket.issued_at,
         )
+
+
+class OwnTicket(TicketAnswer):
+    """A ticket, with what its owner may ask for it."""
+
+    face_amount: int = Field(description="What the site sold it for first, in minor units.")
+    amount_max: int = Field(description="Highest price of a listing of it, in minor units.")
+    currency: str
+
+    @classmethod
+    def owned(cls, ticket: Ticket, codes: TicketCodes, worth: Worth) -> Self:
+        """The ticket as its owner sees it, before listing it."""
+        seen = TicketAnswer.of(ticket, codes)
+        return cls(**dict(seen), face_amount=worth.face, amount_max=worth.most, currency=worth.currency)
 
 
 class Tickets(AnswerModel):

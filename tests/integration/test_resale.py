@@ -111,6 +111,8 @@ def test_a_ticket_that_was_bought_from_somebody_is_sold_again_within_the_same_ca
     sold(market, ada, bob)
     carol = market.person()
     (ticket,) = [each["id"] for each in market.tickets(bob)]
+    told = market.call(bob, "GET", f"/api/tickets/{ticket}").get_json()
+    assert (told["faceAmount"], told["amountMax"], told["currency"]) == (FACE, 8250, "USD")
     problem = is_problem(market.put_up(bob, ticket, 82.51), 422, "price_above_cap")
     assert problem["cap"] == 8250
     listing = market.offer(bob, ticket, 82.5)

@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, NodeNotReadyError
-from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 
 from shared.errors import BrokerUnavailable
 from shared.kafka.client import REQUEST_MS, LoopThread, client_options
+from shared.kafka.partitions import partition_of
 from shared.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,6 @@ class Publisher:
         self._loop = LoopThread("kafka-publisher")
         self._producer: AIOKafkaProducer | None = None
         self._identity = 0
-        self._partitioner = DefaultPartitioner()
 
     def start(self) -> None:
         """Connects anew, with a new producer identity. Raises `BrokerUnavailable`."""
@@ -132,7 +131,7 @@ class Publisher:
         waiting: dict[tuple[str, int], list[int]] = {}
         for index, message in enumerate(messages):
             partitions = sorted(await producer.partitions_for(message.topic))
-            partition = self._partitioner(message.key, partitions, partitions)
+            partition = partition_of(message.key, partitions)
             waiting.setdefault((message.topic, partition), []).append(index)
         results = [
             self._send_all(producer, topic, partition, indexes, messages, places)

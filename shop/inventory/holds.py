@@ -5,7 +5,7 @@ without being told to the other sites.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -15,7 +15,7 @@ from shared.database import together
 from shared.errors import MatchdayError, NotFound
 from shared.outbox import OutboxMessage
 from shared.wire import Action
-from shop.inventory import store, write
+from shop.inventory import silence, store, write
 from shop.inventory.apply import Federation, tell_changes
 from shop.inventory.domain import Counters, HoldExpired, Pool, Sale, SaleKey, State
 from shop.inventory.domain import confirm as confirm_sale
@@ -41,10 +41,14 @@ class HoldRequest:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A hold that stands here and is on its way to the log, with the price that counts."""
+    """A hold that stands here and is on its way to the log, with the price that counts.
+
+    `passing` are holds that end at once and go before it, to bring the log's clock to now.
+    """
 
     sale: Sale
     counters: Counters
+    passing: Sequence[Sale] = ()
 
 
 Decision = Held | MatchdayError
@@ -73,6 +77,20 @@ def decide(
             results.append(_hold(federation, pools, spare, request, now))
         except MatchdayError as error:
             results.append(error)
+    return _after_silence(connection, federation, results, now)
+
+
+def _after_silence(
+    connection: Connection, federation: Federation, results: list[Decision], now: datetime
+) -> list[Decision]:
+    held = [result for result in results if isinstance(result, Held)]
+    pools = dict.fromkeys(result.counters.pool for result in held)
+    needed = silence.of_pools(connection, federation.topic, pools, int(now.timestamp() * 1000))
+    if not any(needed.values()):
+        return results
+    for index, result in enumerate(results):
+        if isinstance(result, Held) and (pairs := needed.pop(result.counters.pool, 0)):
+            results[index] = replace(result, passing=[silence.passing(result.sale) for _ in range(pairs)])
     return results
 
 
@@ -81,9 +99,14 @@ def write_holds(
 ) -> None:
     """Counters, sales and TICKET_PENDING of what was decided; `traces` are the trace contexts of the requests."""
     write.write_pools(connection, {result.counters.pool: result.counters for result in held}.values())
-    write.insert_sales(connection, [result.sale for result in held])
-    pending = [_pending(federation, result, trace) for result, trace in zip(held, traces, strict=True)]
-    outbox.append(connection, outbox_table, pending)
+    write.insert_sales(connection, [sale for result in held for sale in (*result.passing, result.sale)])
+    told: list[OutboxMessage] = []
+    for result, trace in zip(held, traces, strict=True):
+        for sale in result.passing:
+            told.append(_pending(federation, sale, result.counters, None))
+            told.append(cancelled(federation.sender, sale.key.sale_id, result.counters, sale.quantity))
+        told.append(_pending(federation, result.sale, result.counters, trace))
+    outbox.append(connection, outbox_table, told)
 
 
 def _releasable(
@@ -107,10 +130,9 @@ def _hold(
     return Held(hold_tickets(counters, key, request.quantity, spare.get(request.pool, 0), expires_at), counters)
 
 
-def _pending(federation: Federation, held: Held, traceparent: str | None) -> OutboxMessage:
-    sale = held.sale
+def _pending(federation: Federation, sale: Sale, counters: Counters, traceparent: str | None) -> OutboxMessage:
     return message(
-        federation.sender, Action.PENDING, sale.key.sale_id, held.counters, sale.quantity, traceparent=traceparent
+        federation.sender, Action.PENDING, sale.key.sale_id, counters, sale.quantity, traceparent=traceparent
     )
 
 

@@ -53,6 +53,12 @@ def lock_position(connection: Connection, topic: str, partition: int, start: int
     return ask(connection, f"{POSITION} FOR UPDATE", {"topic": topic, "partition": partition}, read)
 
 
+def read_clocks(connection: Connection, topic: str) -> dict[int, int | None]:
+    """The log's clock in each partition; None where no record was ever read."""
+    statement = "SELECT partition, clock_ms FROM shop.log_positions WHERE topic = %(topic)s ORDER BY partition"
+    return ask(connection, statement, {"topic": topic}, lambda rows: {row[0]: row[1] for row in rows})()
+
+
 def lock_first_position(connection: Connection, topic: str) -> tuple[int, Position] | None:
     """The lowest partition and the position in it, locked; None when the log was never read."""
     statement = (

@@ -7,7 +7,14 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from analytics.recommender.settings import ServingSettings
 from security.engine.settings import GateSettings
-from shared.settings import DatabaseSettings, IdentitySettings, KafkaSettings, PseudonymSettings, Settings
+from shared.settings import (
+    CommonSettings,
+    DatabaseSettings,
+    IdentitySettings,
+    KafkaSettings,
+    PseudonymSettings,
+    Settings,
+)
 
 # Of each request to S3, and of all tries of one.
 BOUNDS = {"connect_timeout": "2s", "timeout": "30s", "max_retries": "3", "retry_timeout": "30s"}
@@ -50,6 +57,14 @@ class LakeSettings(Settings):
             options["AWS_ACCESS_KEY_ID"] = self.lake_s3_access_key.get_secret_value()
             options["AWS_SECRET_ACCESS_KEY"] = self.lake_s3_secret_key.get_secret_value()
         return options
+
+
+class LakeCommandSettings(CommonSettings, LakeSettings):
+    """Commands that look into a lake or fill one."""
+
+    log_hold_seconds: int = Field(
+        3600, ge=1, le=7 * 86_400, description="Federation-wide: a hold in the log ends after this time of its clock."
+    )
 
 
 class AnalyticsSettings(

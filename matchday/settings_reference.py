@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from analytics.recommender.settings import ModelSettings, ServingSettings
 from analytics.recommender.trainer_settings import TrainerSettings
-from analytics.settings import AnalyticsSettings, LakeSettings
+from analytics.settings import AnalyticsSettings, LakeCommandSettings, LakeSettings
 from analytics.settings import WriterSettings as LakeWriterSettings
 from client.settings import ClientSettings
 from matchday.broker_setup import DEFAULT_MASTERLIST
@@ -73,7 +73,11 @@ SETTINGS_OF: Mapping[str, type[Settings]] = {
     "client": ClientSettings,
 }
 STAND_IN_SETTINGS: Mapping[str, type[Settings]] = {"stripe-standin": StandinSettings}
-COMMAND_SETTINGS: Mapping[str, type[Settings]] = {"matchday.broker_setup": TopicSettings}
+COMMAND_SETTINGS: Mapping[str, type[Settings]] = {
+    "matchday.broker_setup": TopicSettings,
+    "analytics.generator": LakeCommandSettings,
+    "analytics.spark": LakeCommandSettings,
+}
 # Each class is a section; a variable stands in the first that has it.
 SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (CommonSettings, "Who we are", ""),
@@ -122,6 +126,7 @@ SECTIONS: tuple[tuple[type[Settings], str, str], ...] = (
     (PaymentsWorkerSettings, "The payments' worker", ""),
     (LakeSettings, "The data lake", "What it is and how to read it is in [analytics.md](analytics.md)."),
     (LakeWriterSettings, "The lake's writer", ""),
+    (LakeCommandSettings, "Commands on the lake", ""),
     (ModelSettings, "Recommendations", "How they are made is in [analytics.md](analytics.md)."),
     (RecommendationSettings, "Recommendations in the shop", ""),
     (ServingSettings, "Recommendations in analytics", ""),
@@ -300,7 +305,8 @@ def variables() -> list[tuple[str, str, list[Variable]]]:
     for settings, title, about in SECTIONS:
         fields = [name for name in settings.model_fields if name not in seen]
         seen.update(fields)
-        sections.append((title, about, [_variable(settings, name) for name in fields]))
+        if fields:
+            sections.append((title, about, [_variable(settings, name) for name in fields]))
     return sections
 
 

@@ -15,15 +15,11 @@ from analytics.generator.records import Told
 from analytics.generator.simulation import simulate
 from analytics.generator.topics import LogFollower, RealSales, TopicSink, in_chunks, read_masterlist, refuse_real_sales
 from analytics.lake.lake import Lake
-from analytics.settings import LakeSettings
+from analytics.settings import LakeCommandSettings
 from shared.errors import BrokerUnavailable
 from shared.masterlist import MatchEntry, parse_masterlist
 from shared.settings import CommonSettings, KafkaSettings, load
 from shared.wire import Refused
-
-
-class _LakePlace(CommonSettings, LakeSettings):
-    """Where the lake is, and whose."""
 
 
 @click.command("synthetic")
@@ -49,7 +45,7 @@ def generate(
     parameters = SIZES[size] if buyers is None else replace(SIZES[size], buyers=buyers)
     try:
         if sink == "lake":
-            place = load(_LakePlace, environment)
+            place = load(LakeCommandSettings, environment)
             _check_place(place, force)
             matches = _matches(masterlist, environment)
             lake = Lake(place.lake_uri, place.storage())

@@ -6,9 +6,9 @@ import click
 from pyspark.sql import SparkSession
 
 from analytics.lake.lake import Lake
+from analytics.settings import LakeCommandSettings
 from analytics.spark.jobs import JOBS, work_out
 from analytics.spark.session import cluster_session, local_session
-from analytics.spark.settings import SparkSettings
 from shared.settings import load
 
 
@@ -18,7 +18,7 @@ from shared.settings import load
 @click.option("--cluster", is_flag=True, help="Under spark-submit: the cluster's session, not one of this machine.")
 def main(job: str, out: str, cluster: bool) -> None:
     """Works out JOB from the lake that LAKE_URI names."""
-    settings = load(SparkSettings)
+    settings = load(LakeCommandSettings)
     session: AbstractContextManager[SparkSession] = nullcontext(cluster_session()) if cluster else local_session()
     with session as spark:
         lake = Lake(settings.lake_uri, settings.storage())

@@ -33,9 +33,13 @@ def find_open(connection: Connection, listing_id: str) -> Listing | None:
 
 def count_open(connection: Connection) -> dict[int, Offered]:
     """By match number, what is offered now."""
+    return {number: Offered(count, lowest) for number, count, lowest in connection.execute(counting_open())}
+
+
+def counting_open() -> sa.Select[tuple[int, int, int]]:
+    """The question of `count_open`, which an index answers alone."""
     query = select(listings.c.match_number, sa.func.count(), sa.func.min(listings.c.amount)).where(IS_OPEN)
-    rows = connection.execute(query.group_by(listings.c.match_number))
-    return {number: Offered(count, lowest) for number, count, lowest in rows}
+    return query.group_by(listings.c.match_number)
 
 
 def search(connection: Connection, wanted: Search, sort: SortKey, after: Place | None, limit: int) -> list[Listing]:

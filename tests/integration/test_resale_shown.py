@@ -1,11 +1,13 @@
 """What the shop tells, with a match, of tickets that others sell again: on real PostgreSQL, by the events of resale."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from matchday.servers import Postgres
+from shop.listings.store import count_open, counting_open
 from tests.eventually import eventually
 from tests.market import Market, open_market
 from tests.resources import Databases
@@ -96,3 +98,27 @@ def test_who_follows_the_numbers_is_not_told_of_offers(market: Market) -> None:
     market.ticket(market.person(), 2)
     event = next(piece for piece in pieces if b"data:" in piece)
     assert b'"pending":17' in event
+
+
+def test_what_is_offered_is_counted_from_an_index_alone(market: Market) -> None:
+    """Each snapshot of the shop counts anew: with a visit of the table for each listing it would cost ever more."""
+    market.reservations.sql.execute("""
+        INSERT INTO shop.listings (id, version, state, match_number, category, amount, face_amount, currency, by_site,
+                                   listed_at, changed_at)
+        SELECT gen_random_uuid(), 1, CASE WHEN n % 4 = 0 THEN 'open' ELSE 'sold' END, n % 64, 1, 5000 + n, 7500, 'USD',
+               false, now(), now() FROM generate_series(1, 20000) n
+    """)
+    market.reservations.sql.execute("VACUUM ANALYZE shop.listings")
+    with market.payments_site.database.transaction() as connection:
+        query = counting_open().compile(connection)
+        told = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", query.params).scalar_one()
+        assert sum(each.open for each in count_open(connection).values()) == 5000
+    whole = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+    reads = [node for node in nodes(whole) if node.get("Alias") == "listings"]
+    assert [(node["Node Type"], node["Heap Fetches"]) for node in reads] == [("Index Only Scan", 0)]
+
+
+def nodes(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield part
+    for child in part.get("Plans", []):
+        yield from nodes(child)

@@ -36,7 +36,7 @@ def count_open(connection: Connection) -> dict[int, Offered]:
     return {number: Offered(count, lowest) for number, count, lowest in connection.execute(counting_open())}
 
 
-def counting_open() -> sa.Select[tuple[int, int, int]]:
+def counting_open() -> sa.Select[int, int, int]:
     """The question of `count_open`, which an index answers alone."""
     query = select(listings.c.match_number, sa.func.count(), sa.func.min(listings.c.amount)).where(IS_OPEN)
     return query.group_by(listings.c.match_number)

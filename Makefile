@@ -32,6 +32,7 @@ demo: install
 	@$(PYTHON) -m matchday.demo
 
 test: install
+	@sh deploy/spark.sh
 	@sh deploy/browser.sh
 	@$(PYTHON) -m pytest tests $(ARGS)
 
@@ -47,6 +48,7 @@ stripe-contract: install
 	@$(PYTHON) -m tests.stripe_mock
 
 check: install
+	@sh deploy/spark.sh
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy .
@@ -63,10 +65,13 @@ install:
 	@sh deploy/install.sh
 
 # After a change of the dependencies in pyproject.toml; needs the tool uv.
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+LOCK := uv pip compile pyproject.toml $(LOCK_OPTIONS)
+SPARK := sed -n 's/^spark = \["\(.*\)"\]$$/\1/p' pyproject.toml
 lock:
-	$(LOCK) --all-extras -o requirements.lock
+	$(LOCK) --extra servers --extra dev -o requirements.lock
 	$(LOCK) -c requirements.lock -o deploy/requirements.lock
+	$(SPARK) | uv pip compile - $(LOCK_OPTIONS) -o deploy/spark.lock
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

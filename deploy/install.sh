@@ -45,7 +45,7 @@ fi
 
 rm -f "$STAMP"
 TOTAL=$(grep -c '==' requirements.lock)
-echo "matchday: installing the packages of requirements.lock (about 1 GB the first time)"
+echo "matchday: installing the packages of requirements.lock (about 450 MB the first time)"
 # pip says four lines a package; all of them are kept, and shown are the progress and what went wrong.
 {
     .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \

@@ -1,12 +1,14 @@
 """`python -m benchmarks [names]`: runs benchmarks one after the other and writes what they found."""
 
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from benchmarks import drain, holds, lake, machine, purchases, reads, security, waiting_room
+from benchmarks import drain, holds, lake, machine, purchases, reads, recommendations, security, waiting_room
 from benchmarks.bed import Bed, started
 from benchmarks.report import Report
 from matchday.paths import CHECKOUT, VAR
@@ -17,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Bed, bool], Report]] = {
     "lake": lake.run,
     "reads": reads.run,
     "purchases": purchases.run,
+    "recommendations": recommendations.run,
     "security": security.run,
     "waiting_room": waiting_room.run,
 }
@@ -30,6 +33,8 @@ QUICK_RESULTS = VAR / "tests" / "results-of-quick-benchmarks"
 @click.option("--results", type=click.Path(path_type=Path), help="Where to write; default benchmarks/results.")
 def main(names: tuple[str, ...], quick: bool, results: Path | None) -> None:
     """Measure the product beside its baselines, on servers of its own."""
+    # As ctrl-C does: the servers are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = results or (QUICK_RESULTS if quick else RESULTS)
     with started() as bed:
         facts = machine.facts(bed.postgres.url("postgres"), bed.run.directory)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from matchday.masterlist import publish
 from matchday.masterlist_file import load_file
 from matchday.paths import CHECKOUT, VAR
+from matchday.ports import free_port
+from matchday.processes import ProcessSpec, SiteProcess
 from matchday.run import Run, reap
 from matchday.servers import Kafka, Postgres, Server, Valkey
-from matchday.stopping import finish
+from matchday.stopping import finish, until
 from matchday.topics import create_topics
 from shared.masterlist import CAPACITY_MAX, MatchEntry
 from shared.settings import KafkaSettings, load
@@ -22,6 +24,9 @@ from tests.resources import Databases, Topics
 from tests.sites import RunningSite, SiteMaker
 
 MIGRATION_SECONDS = 120
+READY_SECONDS = 30.0
+# The route that costs nothing, behind the same server with the same settings.
+EMPTY = ProcessSpec("empty", "benchmarks.empty_app", 1)
 TEMPLATE = "template_of_benchmarks"
 # All buyers come from one address here, and nobody is to be held up for it; the gate is asked all the same.
 UNREACHED = "1000000"
@@ -39,6 +44,14 @@ def large_masterlist() -> list[MatchEntry]:
 def all_pools() -> list[tuple[int, int]]:
     """(matchNumber, category) of every pool."""
     return [(entry.match_number, pool.category) for entry in large_masterlist() for pool in entry.pools]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A process beside a site's own."""
+
+    pid: int
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,21 @@ class Bed:
         finally:
             maker.close()
             self.databases.drop(site.database_url)
+
+    @contextlib.contextmanager
+    def beside(self, site: RunningSite, spec: ProcessSpec, port: int | None = None) -> Iterator[Beside]:
+        """A further process with the site's settings, ready, for the time of the block; on a free port or the given."""
+        log = site.site.log(spec.name)
+        process = SiteProcess(spec, self.run, log, site.environment, port or free_port())
+        running = process.spawn()
+        try:
+            if not until(process.ready, READY_SECONDS):
+                raise RuntimeError(f"{spec.name} does not start: {log.read_text('utf-8')}")
+            assert process.port is not None
+            yield Beside(running.pid, process.port)
+        finally:
+            running.terminate()
+            running.wait()
 
     def watched(self, site: RunningSite | None = None) -> dict[str, int]:
         """The process ids of the servers and of a site's processes, by name."""

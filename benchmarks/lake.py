@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.exceptions import TableNotFoundError
 
 from analytics.ingest.topics import Topic, TopicWriter
 from analytics.lake.lake import Lake
@@ -21,24 +22,34 @@ from benchmarks.bed import Bed
 from benchmarks.figures import Spread
 from benchmarks.records import publish, sales_log
 from benchmarks.report import Report, Table
+from matchday.stopping import until
 from shared.kafka.reader import LogReader
-from shared.settings import KafkaSettings
+from shared.settings import KafkaSettings, load
 from shared.wire import QUANTITY_MAX
+from tests.resources import Topics
+from tests.sites import RunningSite
+from tests.topics import create_events_topic
 
 RECORDS, QUICK_RECORDS = 200_000, 4_000
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000)
 COMMIT_ROWS = 100_000
+WRITER = "analytics-writer"
+FIRST_RECORDS = 100
+WRITER_SECONDS_MAX = 180.0
 REPETITIONS = 5
 DAYS = 30
 DAY_SECONDS = 86_400
 OPENING = 1_667_260_800  # 2022-11-01, seconds since the epoch
 METHOD = (
-    "**From the topic**: the product's own way from a topic that holds all records into the lake's table in a folder,"
-    " commits of 100,000 rows, in this process; beside it the same reader that only reads. **Rows written**: made"
-    f" beforehand, spread over {DAYS} days in their order, in commits of 100,000 rows; beside it PyArrow writing the"
-    " same to one Parquet file, and DuckDB inserting it into a table of one file. **Questions**: through `Lake.query`,"
-    " which looks up the files of the last commit each time; beside it DuckDB on the one Parquet file and on its own"
-    " file, opened each time. Answers were compared. With several repetitions: median (least–greatest)."
+    "**From the topic**: the product's own way from a topic that holds all records into the lake's table in a"
+    " folder, commits of 100,000 rows, in this process; beside it the same reader that only reads, and the whole"
+    " writer as a process of its own (`python -m analytics.writer`), which is stopped while the records come and"
+    " looks at the topics every 0.1 s otherwise: from the moment it goes on until the lake's position is the"
+    f" topic's end. **Rows written**: made beforehand, spread over {DAYS} days in their order, in commits of"
+    " 100,000 rows; beside it PyArrow writing the same to one Parquet file, and DuckDB inserting it into a table"
+    " of one file. **Questions**: through `Lake.query`, which looks up the files of the last commit each time;"
+    " beside it DuckDB on the one Parquet file and on its own file, opened each time. Answers were compared. With"
+    " several repetitions: median (least–greatest)."
 )
 QUESTIONS: Mapping[str, str] = {
     "sold by match and category": (
@@ -93,9 +104,46 @@ def _ingest(bed: Bed, report: Report, count: int, repetitions: int) -> None:
         directory = bed.run.directory / f"lake-ingest-{number}"
         writing.append(count / _timed(partial(_bring, settings, directory, count)))
         shutil.rmtree(directory)
-    row = [f"{count:,}", Spread.of(writing).text(), Spread.of(reading).text()]
-    report.tables.append(Table("From the topic, records a second", ("records", "into the lake", "read only"), [row]))
-    report.raw.append({"records": count, "intoTheLake": writing, "readOnly": reading})
+    process = _through_the_process(bed, count, repetitions)
+    row = [f"{count:,}", *(Spread.of(rates).text() for rates in (writing, process, reading))]
+    columns = ("records", "into the lake", "by the writer's process", "read only")
+    report.tables.append(Table("From the topic, records a second", columns, [row]))
+    report.raw.append({"records": count, "intoTheLake": writing, "writersProcess": process, "readOnly": reading})
+
+
+def _through_the_process(bed: Bed, count: int, repetitions: int) -> list[float]:
+    """Records a second: the log grows by `count` while the writer hangs, each time."""
+    topics = bed.topics()
+    rates = []
+    with bed.site(topics, (WRITER,), LOG_LEVEL="warning", LAKE_COMMIT_SECONDS="0.1") as site:
+        create_events_topic(load(KafkaSettings, site.environment))
+        lake = Lake(site.environment["LAKE_URI"])
+        site.start()
+        for number in range(repetitions):
+            # With something in the log to begin with, it is known that the writer is at work.
+            publish(bed, topics, sales_log(topics.sales, FIRST_RECORDS, with_sale_ids=True, seed=number))
+            begin = (number + 1) * FIRST_RECORDS + number * count
+            _wait_for(site, lake, topics, begin)
+            site.pause(WRITER)
+            publish(bed, topics, sales_log(topics.sales, count, with_sale_ids=True))
+            begun = time.perf_counter()
+            site.resume(WRITER)
+            _wait_for(site, lake, topics, begin + count)
+            rates.append(count / (time.perf_counter() - begun))
+    return rates
+
+
+def _wait_for(site: RunningSite, lake: Lake, topics: Topics, offset: int) -> None:
+    source = f"{topics.sales}-0"
+
+    def is_there() -> bool:
+        try:
+            return lake.position(TICKET_MESSAGES, source) == offset
+        except TableNotFoundError:
+            return False
+
+    if not until(is_there, WRITER_SECONDS_MAX):
+        raise RuntimeError(f"the writer does not come to {offset}: {site.last_words(WRITER)}")
 
 
 def _read(settings: KafkaSettings, count: int) -> None:

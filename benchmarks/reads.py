@@ -7,22 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import load
-from benchmarks.bed import Bed
+from benchmarks.bed import EMPTY, Bed
 from benchmarks.figures import Spread
 from benchmarks.load import Plan, Tally
 from benchmarks.records import sales_log
 from benchmarks.report import Report, Table
 from benchmarks.usage import GENERATOR, Usage, Used, what_limits
 from benchmarks.viewers import watching
-from matchday.ports import free_port
-from matchday.processes import ProcessSpec, SiteProcess
-from matchday.stopping import until
 from shared.kafka.publisher import Publisher
 from tests.resources import Topics
 from tests.sites import RunningSite
 
 PROCESSES = ("shop", "shop-consumer")
-EMPTY = ProcessSpec("empty", "benchmarks.empty_app", 1)
 READERS = 16
 VIEWERS, QUICK_VIEWERS = 1000, 20
 REPETITIONS, SECONDS, WARM_SECONDS = 3, 5.0, 1.0
@@ -30,7 +26,6 @@ MOVING_PAUSE_SECONDS = 0.1
 WATCHED_MATCH = 1
 STREAM = f"/api/availability/stream?matchNumber={WATCHED_MATCH}"
 AVAILABILITY = f"/api/matches/{WATCHED_MATCH}/availability"
-READY_SECONDS = 30.0
 METHOD = (
     f"{READERS} readers, each with a connection of its own, send the next GET when the answer has come; they share this"
     " machine with the shop. The empty route is Flask's, behind the same server with the same settings, in turns with"
@@ -94,29 +89,13 @@ def run(bed: Bed, quick: bool) -> Report:
     topics = bed.topics()
     with bed.site(topics, PROCESSES, LOG_LEVEL="warning") as site:
         site.start()
-        with _empty(bed, site) as port:
+        with bed.beside(site, EMPTY) as empty:
             for _ in range(1 if quick else REPETITIONS):
-                measured.append(_measure(bed, site, topics, EMPTY_CASE, seconds, port))
+                measured.append(_measure(bed, site, topics, EMPTY_CASE, seconds, empty.port))
                 measured += [_measure(bed, site, topics, case, seconds) for case in WITHOUT_VIEWERS]
                 measured += _with_viewers(bed, site, topics, report, seconds, viewers)
     _tell(report, measured, viewers)
     return report
-
-
-@contextlib.contextmanager
-def _empty(bed: Bed, site: RunningSite) -> Iterator[int]:
-    """The empty route's port."""
-    port = free_port()
-    log = site.site.log("empty")
-    process = SiteProcess(EMPTY, bed.run, log, site.environment, port)
-    running = process.spawn()
-    try:
-        if not until(process.ready, READY_SECONDS):
-            raise RuntimeError(f"the empty app does not start: {log.read_text('utf-8')}")
-        yield port
-    finally:
-        running.terminate()
-        running.wait()
 
 
 def _with_viewers(

@@ -12,13 +12,10 @@ from benchmarks.gated_app import ACCOUNT_HEADER
 from benchmarks.load import Plan, Tally
 from benchmarks.report import Report, Table
 from benchmarks.usage import GENERATOR, Usage, Used, what_limits
-from matchday.ports import free_port
-from matchday.processes import ProcessSpec, SiteProcess
-from matchday.stopping import until
+from matchday.processes import ProcessSpec
 
 APP = ProcessSpec("gated", "benchmarks.gated_app", 1)
 REPETITIONS, SECONDS, WARM_SECONDS = 3, 5.0, 1.0
-READY_SECONDS = 30.0
 BROWSER = {"User-Agent": "Mozilla/5.0", "Accept": "*/*", "Accept-Language": "en"}
 METHOD = (
     "One process of ours (the kernel that all services have, granian, 128 threads) serves one small JSON answer under"
@@ -92,20 +89,10 @@ def run(bed: Bed, quick: bool) -> Report:
     seconds = 0.3 if quick else SECONDS
     report = Report("security", "The gate's cost inside a service", [METHOD])
     measured: list[Measured] = []
-    port = free_port()
-    topics = bed.topics()
-    with bed.site(topics, (), LOG_LEVEL="warning") as site:
-        process = SiteProcess(APP, bed.run, site.site.log("gated"), site.environment, port)
-        running = process.spawn()
-        try:
-            if not until(process.ready, READY_SECONDS):
-                raise RuntimeError(f"the app does not start: {site.log('gated')}")
-            for _ in range(1 if quick else REPETITIONS):
-                for pressure in PRESSURES:
-                    measured += [_measure(bed, running.pid, case, port, pressure, seconds) for case in CASES]
-        finally:
-            running.terminate()
-            running.wait()
+    with bed.site(bed.topics(), (), LOG_LEVEL="warning") as site, bed.beside(site, APP) as app:
+        for _ in range(1 if quick else REPETITIONS):
+            for pressure in PRESSURES:
+                measured += [_measure(bed, app.pid, case, app.port, pressure, seconds) for case in CASES]
     _tell(report, measured)
     return report
 

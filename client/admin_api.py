@@ -148,6 +148,20 @@ def pay_out(calls: Calls, payout_id: str, note: str) -> None:
     calls.post("payments", f"/api/payments/payouts/{payout_id}/paid", {"note": note} if note else {})
 
 
+# Resale
+
+
+def listings(calls: Calls, query: Mapping[str, Any]) -> Json:
+    """What anybody has ever offered, newest first."""
+    found: Json = calls.get("reservations", "/api/resale/listings", query={"limit": 50, **_given(query)})
+    return found
+
+
+def end_listing(calls: Calls, listing_id: str, note: str) -> None:
+    """Takes a listing off the market."""
+    calls.post("reservations", f"/api/resale/listings/{listing_id}/end", {"note": note})
+
+
 # People
 
 

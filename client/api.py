@@ -44,10 +44,11 @@ def hold(calls: Calls, wish: Json, key: str, wait: float, place: str | None = No
 
 
 def reservation(calls: Calls, reservation_id: str, token: str | None, wait: float = 0) -> Json:
-    """A reservation; with `wait`, as soon as its status changes."""
-    query = {"wait": wait} if wait else None
+    """A reservation; with `wait`, as soon as its status changes, or at once while too many visitors wait."""
     path = f"/api/reservations/{reservation_id}"
-    given: Json = calls.get("reservations", path, query=query, token=token, waits=wait)
+    with calls.waiting(wait) as granted:
+        query = {"wait": granted} if granted else None
+        given: Json = calls.get("reservations", path, query=query, token=token, waits=granted)
     return given
 
 

@@ -27,7 +27,7 @@ def event(match: Json, public_url: str) -> bytes:
     told = _("%(stage)s, match %(number)s", stage=fixtures.stage(match), number=match["matchNumber"])
     spoken = {"language": language_code()}
     made.add("summary", fixtures.pair(match), spoken)
-    made.add("location", fixtures.place(match))
+    made.add("location", fixtures.place(match), spoken)
     made.add("description", told, spoken)
     made.add("url", f"{public_url}/matches/{match['matchNumber']}")
     calendar = Calendar()

@@ -4,8 +4,10 @@ Each visit has its own `Calls`, which hand on who the visitor is: the access tok
 browser says of itself, the trace, and the pass that a solved challenge has earned.
 """
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS_MAX = 2.0
 CONNECTIONS_MAX = 256
+STREAMS_SPARE = 16  # streams that are opened while `LIVE_RELAYS_MAX` are, to be told that there are too many
+QUERY_LONGEST = 4000  # characters; what a service takes is far shorter, and a longer address would not be sent at all
 SMALL_BYTES_MAX = 256 * 1024
 FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # not true of a body that was read and unpacked
 Json = dict[str, Any]
@@ -62,6 +66,24 @@ class Given:
     json: Any
 
 
+class Waits:
+    """Who waits for a service until something changes. Each takes a thread and a connection, so only some may at once:
+    whoever follows a reservation in a thousand tabs leaves the others theirs."""
+
+    def __init__(self, most: int) -> None:
+        self._free = threading.BoundedSemaphore(most)
+
+    @contextmanager
+    def up_to(self, seconds: float) -> Iterator[float]:
+        """How long one may wait: `seconds`, or 0 while too many do. Then one is answered at once, and asks again."""
+        granted = seconds > 0 and self._free.acquire(blocking=False)
+        try:
+            yield seconds if granted else 0
+        finally:
+            if granted:
+                self._free.release()
+
+
 class Lines:
     """The connections of one process to the services."""
 
@@ -77,12 +99,10 @@ class Lines:
             "analytics": settings.analytics_url,
         }
         self._seconds = settings.service_seconds_max
-        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=64)
-        # All visitors share the connections: no cookie that one of them is given may go along with what another asks.
-        keeps_none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx.Client(
-            trust_env=False, limits=limits, transport=transport, follow_redirects=False, cookies=keeps_none
-        )
+        self.waits = Waits(max(1, settings.http_threads // 2))
+        self._client = _client(CONNECTIONS_MAX, transport)
+        # Streams stay for hours. With connections of their own they take none from the pages.
+        self._streams = _client(settings.live_relays_max + STREAMS_SPARE, transport)
 
     def timeout(self, waits: float) -> httpx.Timeout:
         return httpx.Timeout(self._seconds + waits, connect=CONNECT_SECONDS_MAX)
@@ -107,9 +127,9 @@ class Lines:
 
     def stream(self, service: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
         """An answer that is read piece by piece; whoever asks closes it."""
-        request = self._client.build_request("GET", self.addresses[service] + path, headers=headers)
+        request = self._streams.build_request("GET", self.addresses[service] + path, headers=headers)
         request.extensions["timeout"] = httpx.Timeout(CONNECT_SECONDS_MAX, read=60.0).as_dict()
-        return self._client.send(request, stream=True)
+        return self._streams.send(request, stream=True)
 
     def check_shop(self) -> None:
         """For readiness. Raises when the shop does not answer."""
@@ -117,6 +137,16 @@ class Lines:
 
     def close(self) -> None:
         self._client.close()
+        self._streams.close()
+
+
+def _client(connections: int, transport: httpx.BaseTransport | None) -> httpx.Client:
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=64)
+    # All visitors share the connections: no cookie that one of them is given may go along with what another asks.
+    keeps_none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.Client(
+        trust_env=False, limits=limits, transport=transport, follow_redirects=False, cookies=keeps_none
+    )  # fmt: skip
 
 
 class Calls:
@@ -164,6 +194,8 @@ class Calls:
         sent |= {SOLUTION_HEADER: solution} if solution else {}
         if not all(is_header(given) for given in (key, solution, token) if given):
             raise Refused("bad_request", 400, {"detail": "a value cannot stand in a header"})
+        if sum(len(str(value)) for value in (query or {}).values()) > QUERY_LONGEST:
+            raise Refused("validation_failed", 422, {"detail": "a value is too long for an address"})
         options: dict[str, Any] = {} if body is None else {"json": body}
         try:
             options |= {"headers": sent, "params": query or {}}
@@ -181,6 +213,10 @@ class Calls:
         if answer.status_code >= 400:
             raise _refused(answer)
         return Given(answer.status_code, answer.headers, answer.content, _json(answer))
+
+    def waiting(self, seconds: float) -> AbstractContextManager[float]:
+        """For as long as a service is asked to wait: how many seconds of these it may be asked for (see `Waits`)."""
+        return self._lines.waits.up_to(seconds)
 
     def headers(self, token: str | None) -> dict[str, str]:
         """What every request of this visit bears."""

@@ -1,12 +1,13 @@
-"""How a match is told: stages, groups, and the places of the knock-out that have no team yet.
+"""How a match is told: teams, stages, groups and places, in the visitor's language.
 
 Templates have this module as `fixture`.
 """
 
-import re
+from markupsafe import Markup
 
 from client.calls import Json
-from client.kernel.words import N_, _, time_zone
+from client.kernel.words import N_, _, language, language_code, time_zone
+from shared import names
 
 STAGES = (
     N_("Group stage"),
@@ -17,24 +18,21 @@ STAGES = (
     N_("Final"),
 )
 GROUPS = ("A", "B", "C", "D", "E", "F", "G", "H")
-_OF_GROUP = re.compile(r"([1-9])([A-Z])")
-_OF_MATCH = re.compile(r"([WL])([0-9]{1,3})")
 
 
 def team(name: str) -> str:
     """A team's name; for a place that nobody has yet, what will decide it."""
-    if found := _OF_GROUP.fullmatch(name):
-        words = {"1": N_("Winner of group %(group)s"), "2": N_("Second of group %(group)s")}.get(found[1])
-        return _(words, group=found[2]) if words else name
-    if found := _OF_MATCH.fullmatch(name):
-        words = N_("Winner of match %(number)s") if found[1] == "W" else N_("Loser of match %(number)s")
-        return _(words, number=found[2])
-    return _("To be announced") if name == "TBA" else name
+    return names.team(language_code(), name)
 
 
 def pair(match: Json) -> str:
-    """Both teams on one line."""
+    """Both teams on one line, where nothing can be marked up: titles, calendars."""
     return f"{team(match['homeTeam'])} – {team(match['awayTeam'])}"
+
+
+def teams(match: Json) -> Markup:
+    """Both teams on one line of a page: the home team comes first for who reads, in whatever letters they are."""
+    return Markup("<bdi>{}</bdi> – <bdi>{}</bdi>").format(team(match["homeTeam"]), team(match["awayTeam"]))
 
 
 def stage(match: Json) -> str:
@@ -47,13 +45,27 @@ def stage(match: Json) -> str:
 
 def place(match: Json) -> str:
     """Stadium and city."""
-    return f"{match['location']}, {match['city']}" if match["city"] else str(match["location"])
+    return names.place(language_code(), match["location"], match["city"])
 
 
 def zone(match: Json) -> str | None:
     """The time zone that a kick-off is told in; None for UTC."""
     found = match.get("timeZone") or time_zone()
     return str(found) if found else None
+
+
+def kick_off(match: Json) -> str:
+    """Day and time."""
+    return _at(match, language().day(match["dateUtc"], zone(match)))
+
+
+def short_kick_off(match: Json) -> str:
+    """Day and time, short."""
+    return _at(match, language().short_day(match["dateUtc"], zone(match)))
+
+
+def _at(match: Json, day: str) -> str:
+    return _("%(day)s, %(time)s", day=day, time=language().time(match["dateUtc"], zone(match)))
 
 
 def zone_words(match: Json) -> str:

@@ -10,10 +10,8 @@ import threading
 from collections.abc import Iterator
 
 import httpx
-from flask import Response, request
 
-from client.kernel.pages import Pages
-from client.kernel.visits import Visit
+from client.calls import Calls
 from shared.errors import TooManyStreams
 
 PATH = "/api/availability/stream"
@@ -28,6 +26,13 @@ class Live:
         self._lock = threading.Lock()
         self._open: set[httpx.Response] = set()
         self._stopping = False
+
+    def follow(self, calls: Calls, match_number: int | None, last_event_id: str | None) -> Iterator[bytes]:
+        """The stream of one match, or of all, as it comes. Raises `Refused`, `TooManyStreams`."""
+        query = "" if match_number is None else f"?matchNumber={match_number}"
+        answer = calls.follow("shop", PATH + query, last_event_id)
+        self.take(answer)
+        return self.pieces(answer)
 
     def take(self, answer: httpx.Response) -> None:
         """Counts a stream that was opened. Raises `TooManyStreams`."""
@@ -59,19 +64,3 @@ class Live:
             if connection is not None:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-
-
-def live_pages(live: Live) -> Pages:
-    """The one path."""
-    pages = Pages()
-
-    @pages.get(PATH)
-    def follow(visit: Visit) -> Response:
-        number = request.args.get("matchNumber", "")
-        query = f"?matchNumber={number}" if number.isascii() and number.isdecimal() else ""
-        answer = visit.calls.follow("shop", PATH + query, request.headers.get("Last-Event-ID"))
-        live.take(answer)
-        pieces = live.pieces(answer)
-        return Response(pieces, 200, [("X-Accel-Buffering", "no")], content_type=EVENT_STREAM)
-
-    return pages

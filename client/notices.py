@@ -25,6 +25,7 @@ NOTICES = {
     "entry_added": N_("The entry is on the list; every process goes by it within a second."),
     "entry_removed": N_("The entry is off the list."),
     "refunded": N_("The refund is written down; its status is below."),
+    "listing_ended": N_("The offer has ended; its seller sees that the site did it."),
     "paid_out": N_("The payout is in the books."),
     "roles_set": N_("The roles are changed; they count from the next sign-in or renewal on."),
     "room_changed": N_("The waiting room is changed."),

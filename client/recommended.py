@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from client import api
+from client import api, fixtures
 from client.calls import Json, Refused
 from client.kernel.visits import Visit
 from client.kernel.words import N_, gettext, language
@@ -132,7 +132,7 @@ def recommended(visit: Visit) -> Recommended:
 def why(reason: _Reason) -> Markup:
     """The reason in the visitor's language; names keep their own direction in it."""
     region = gettext(REGIONS[reason.region]) if reason.region else ""
-    names = {"team": reason.team or "", "country": _country(reason.country or ""), "region": region}
+    names = {"team": fixtures.team(reason.team or ""), "country": _country(reason.country or ""), "region": region}
     marked = {name: Markup("<bdi>{}</bdi>").format(text) for name, text in names.items()}
     return escape(gettext(REASONS[reason.code])) % marked
 

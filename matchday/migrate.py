@@ -3,7 +3,6 @@
 Run as a process of its own (`python -m matchday.migrate`, address in DATABASE_URL): a stop can end it.
 """
 
-import os
 import sys
 
 import psycopg
@@ -14,6 +13,8 @@ from sqlalchemy import make_url
 
 from matchday.errors import RunnerError
 from matchday.paths import CHECKOUT
+from shared.errors import in_a_line
+from shared.settings import DatabaseSettings, load
 
 MAINTENANCE_DATABASES = ("postgres", "template1")
 CONNECT_SECONDS = 5
@@ -46,7 +47,7 @@ def _create(url: str, name: str) -> None:
         except psycopg.errors.DuplicateDatabase:
             return
         except psycopg.Error as error:
-            problem = str(error).strip().splitlines()[0]
+            problem = in_a_line(error)
     raise RunnerError(f"DATABASE_URL: there is no database {name!r} and it cannot be created: {problem}")
 
 
@@ -59,7 +60,7 @@ def upgrade() -> None:
 
 def main() -> int:
     try:
-        ensure_database(os.environ["DATABASE_URL"])
+        ensure_database(load(DatabaseSettings).database_url)
         upgrade()
     except RunnerError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -1,14 +1,14 @@
 """`python -m matchday.settings_reference > docs/settings.md`: every environment variable, from the code that reads it.
 
 What a process takes is told by its settings class; the form of a value, where a rule of ours checks it, in the words
-with which the process itself would refuse a wrong one. Variables that no settings class reads are listed here by hand,
-and a test compares them with what the code asks the environment for.
+with which the process itself would refuse a wrong one. Variables that no settings class reads are listed in
+`settings_by_hand.py`.
 """
 
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,10 +17,9 @@ from analytics.recommender.trainer_settings import TrainerSettings
 from analytics.settings import AnalyticsSettings, LakeCommandSettings, LakeSettings
 from analytics.settings import WriterSettings as LakeWriterSettings
 from client.settings import ClientSettings
-from matchday.broker_setup import DEFAULT_MASTERLIST
 from matchday.processes import PROCESSES
-from matchday.runner import SERVER_PORTS
-from matchday.site import PORT_OFFSET_MAX, SECRETS
+from matchday.settings_by_hand import DEMO, RUNNER, TESTS, ByHand
+from matchday.site import SECRETS
 from matchday.stripe_standin.settings import StandinSettings
 from payments.settings import PaymentsSettings as OwnPaymentsSettings
 from payments.settings import SiteSettings, StripeSettings
@@ -39,6 +38,7 @@ from security.settings import SecuritySettings
 from shared.settings import (
     AuditSettings,
     CommonSettings,
+    Concealed,
     DatabaseSettings,
     HttpSettings,
     IdentitySettings,
@@ -152,6 +152,7 @@ MADE_BY_UP = {
     "HOST",
     "PORT",
     "SHOP_URL",
+    "SHOP_CONSUMER_URL",
     "USERS_URL",
     "SECURITY_URL",
     "RESERVATIONS_URL",
@@ -168,109 +169,6 @@ MADE_BY_UP = {
     *SECRETS,
 }
 NO_ONE_TAKES_THIS = "!"
-
-
-class ByHand(NamedTuple):
-    """A variable that no settings class reads."""
-
-    name: str
-    form: str
-    default: str
-    meaning: str
-
-
-RUNNER = (
-    ByHand(
-        "SITE",
-        "1 to 32 letters, digits, `.`, `_` or `-`, beginning with a letter or digit; not `tests`",
-        "`matchday`",
-        "Which site of this machine; names its folder below `var/`, and its `CLIENT_ID` unless that is set.",
-    ),
-    ByHand("PORT_OFFSET", f"whole number, 0 to {PORT_OFFSET_MAX}", "`0`", "Added to every port of the site."),
-    ByHand("DETACH", "`1`", "stay", "`up` returns when the site is up; `make down` stops it."),
-    ByHand(
-        "DATABASE_URL",
-        "as below",
-        f"own server, port {SERVER_PORTS['postgres']} + `PORT_OFFSET`",
-        "A PostgreSQL of yours is used, and its database made when it is missing; none is started.",
-    ),
-    ByHand(
-        "KAFKA_BOOTSTRAP_SERVERS",
-        "as below",
-        f"own broker, port {SERVER_PORTS['kafka']} + `PORT_OFFSET`",
-        "A broker of yours, or of another site, is used; none is started.",
-    ),
-    ByHand(
-        "REDIS_URL",
-        "`redis://host:port/number`",
-        f"own Valkey, port {SERVER_PORTS['valkey']} + `PORT_OFFSET`",
-        "A Redis of yours; none is started.",
-    ),
-    ByHand(
-        "SMTP_URL",
-        "as below",
-        "own mailbox, port 11025 + `PORT_OFFSET`",
-        "A mail server of yours; no mailbox is started, and mail leaves this machine.",
-    ),
-    ByHand(
-        "MAILBOX_SMTP_PORT",
-        "port",
-        "11025 + `PORT_OFFSET`; `up` gives it",
-        "Where the mailbox takes mail. Its page is on 18025 + `PORT_OFFSET`.",
-    ),
-    ByHand(
-        "STRIPE_API_BASE",
-        "as below",
-        "own stand-in, port 12111 + `PORT_OFFSET`",
-        "`https://api.stripe.com`, with your keys: no stand-in is started, and money moves.",
-    ),
-    ByHand("MAILBOX_DIRECTORY", "path of a folder", "`mail` in the site's folder", "Where the mailbox keeps mail."),
-    ByHand(
-        "MASTERLIST",
-        "path of a JSON file, or `world-cup-2022` or `small`",
-        f"`{DEFAULT_MASTERLIST}`",
-        "What an organiser's `up` publishes when the master list topic is empty.",
-    ),
-    ByHand(
-        "ORGANISER",
-        "`yes` or `no`",
-        "`yes` when every broker is on this machine",
-        "Whether this site may fill an empty master list topic.",
-    ),
-    ByHand("MATCHDAY_VAR", "path of a folder", "`var` in the checkout", "Where sites keep state, logs and data."),
-    ByHand(
-        "MATCHDAY_CACHE",
-        "path of a folder",
-        "`$XDG_CACHE_HOME/matchday` or `~/.cache/matchday`; on macOS `~/Library/Caches/matchday`",
-        "Where Kafka's jars are kept, for all checkouts of a user.",
-    ),
-    ByHand(
-        "MATCHDAY_PYTHON",
-        "name or path of a Python 3.11 or newer",
-        "the first found",
-        "The Python that `.venv` is made with.",
-    ),
-)
-TESTS = (
-    ByHand("INFRA", "`containers`", "servers from wheels", "The tests' servers come from a container engine."),
-    ByHand("KEEP_TEST_FILES", "`1`", "deleted", "Data and logs of the tests' servers and sites stay in `var/tests`."),
-    ByHand("BROWSER_PATH", "name or path of a program", "the first found", "Chromium, for the tests of the pages."),
-    ByHand("HYPOTHESIS_PROFILE", "`repeatable` or `explore`", "`repeatable`", "Same examples each run, or new ones."),
-    ByHand("PURCHASE_RUNS", "whole number", "`200`", "How many purchases are made while processes are killed."),
-    ByHand("PURCHASE_SEED", "whole number", "`1`", "What they want and what is killed when: replays a failure."),
-    ByHand("RESALE_RUNS", "whole number", "`56`", "How many tickets are sold again while processes are killed."),
-    ByHand("RESALE_SEED", "whole number", "`1`", "Who wants what then, and what is killed when."),
-    ByHand("LAKE_SEED", "whole number", "`1`", "What is sent, and when its writer is killed: replays a failure."),
-    ByHand("RACE_SEED", "whole number", "", "The race runs this seed alone: replays a failure."),
-    ByHand("RACE_SEEDS", "whole number", "`2`", "How many seeds the race runs."),
-    ByHand(
-        "RELAY_FAULT",
-        "`step:nth:signal`",
-        "none",
-        "Where the relay that a test runs is killed or paused; set by the test.",
-    ),
-    ByHand("RELAY_SEED", "whole number", "`1`", "The moments at which the relay is hit: replays a failure."),
-)
 HEAD = """\
 # Settings
 
@@ -278,7 +176,8 @@ HEAD = """\
 
 Settings are environment variables, read once at start. A process that finds one wrong says its name, what was given
 and what is expected, on stderr, and ends with exit code 2; the values of secrets are never printed. An empty variable
-counts as not set. A secret `X` may also be given as `X_FILE`, the path of a file that holds it.
+counts as not set. A secret `X`, or an address that may bear a password, may also be given as `X_FILE`, the path of a
+file that holds it.
 
 `make up` hands whatever you set to every process of the site, so `make up HOLD_SECONDS=120` is all it takes. What is
 marked "`up` gives it" below is found by `make up` itself; who starts processes in another way sets it.
@@ -335,7 +234,8 @@ def _form(settings: type[Settings], name: str, schema: Mapping[str, Any]) -> str
         return _range("whole number" if schema["type"] == "integer" else "number", schema)
     if "pattern" in schema:
         return f"text like `{schema['pattern']}`"
-    return _own_words(settings, name)
+    concealed = any(isinstance(mark, Concealed) for mark in settings.model_fields[name].metadata)
+    return _own_words(settings, name) + (f"; or `{name.upper()}_FILE`" if concealed else "")
 
 
 def _range(kind: str, schema: Mapping[str, Any]) -> str:
@@ -396,6 +296,7 @@ def lines() -> Iterator[str]:
         yield _row("---", "---", "---", "---", "---")
         for each in listed:
             yield _row(f"`{each.name}`", each.form, each.default, each.meaning, _used_by(each.processes))
+    yield from _tables("The demo", "Read by `make demo`.", DEMO)
     yield from _tables("The tests", "Read by `make test`.", TESTS)
     yield (
         "\nThe runner also hands `SITE`, and as `MATCHDAY_RUN` a random name of the run, to every process it starts;"

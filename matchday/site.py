@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 from matchday.errors import RunnerError
 from matchday.paths import VAR
 from matchday.run import start_time
+from shared.settings import from_environment_or_file
 
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 PORT_OFFSET_MAX = 40_000
+# Addresses of servers that may bear a password.
+MAY_BE_IN_FILES = ("DATABASE_URL", "REDIS_URL", "SMTP_URL")
 # A new one is 32 random bytes in base64url, which is what a signing key is made of, too.
 SECRETS = {
     "SERVICE_TOKEN": "service-token",
@@ -63,7 +66,7 @@ class Site:
         offset = environ.get("PORT_OFFSET") or "0"
         if not offset.isdecimal() or int(offset) > PORT_OFFSET_MAX:
             raise RunnerError(f"PORT_OFFSET is wrong: {offset!r}; expected is 0 to {PORT_OFFSET_MAX}")
-        return cls(name, int(offset), given=dict(environ))
+        return cls(name, int(offset), given={**environ, **_addresses_in_files(environ)})
 
     @property
     def directory(self) -> Path:
@@ -155,6 +158,14 @@ def without_password(url: str) -> str:
     login, at, place = rest.rpartition("@")
     user, colon, _ = login.partition(":")
     return f"{scheme}://{user}{colon and ':***'}{at}{place}"
+
+
+def _addresses_in_files(environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        found = {name: from_environment_or_file(name, environ) for name in MAY_BE_IN_FILES}
+    except OSError as error:
+        raise RunnerError(f"{error.filename}: {error.strerror}") from error
+    return {name: value for name, value in found.items() if value}
 
 
 def address_of(given: str) -> str:

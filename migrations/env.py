@@ -1,7 +1,5 @@
 """Alembic's entry: one history, every service's tables, the address from DATABASE_URL."""
 
-import os
-
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url, text
 
@@ -14,6 +12,7 @@ import shop.inventory.tables
 import shop.listings.tables
 import shop.search.tables
 import users.tables
+from shared.settings import DatabaseSettings, load
 
 METADATA = [
     analytics.tables.metadata,
@@ -56,7 +55,7 @@ def main() -> None:
     if given is not None:
         run(given)
         return
-    url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg")
+    url = make_url(load(DatabaseSettings).database_url).set(drivername="postgresql+psycopg")
     with create_engine(url).connect() as connection:
         run(connection)
 

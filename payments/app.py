@@ -60,6 +60,7 @@ def create_app(settings: PaymentsSettings) -> HttpApp:
             routes.admin_payouts,
             routes.internal,
             routes.credits,
+            routes.deliveries,
         ],
         wiring=Wiring(site, events, settings.resale_fee_percent),
         readiness={"postgresql": database.ping, "stripe": StripeWatch(gateway).check},

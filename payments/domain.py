@@ -43,6 +43,9 @@ class RefundTooLarge(Conflict):
     """More than is left of the payment."""
 
     code: ClassVar[str] = "refund_too_large"
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "left": {"type": "integer", "description": "What may go back still, in minor units."}
+    }
 
 
 class TooManyDeclines(Conflict):
@@ -81,6 +84,9 @@ class StripeRefused(MatchdayError):
 
     code: ClassVar[str] = "stripe_refused"
     status: ClassVar[int] = 502
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "reason": {"type": "string", "description": "Stripe's code, such as amount_too_small."}
+    }
 
     def __init__(self, detail: str | None = None, *, reason: str = "") -> None:
         super().__init__(detail, reason=reason)

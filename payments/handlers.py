@@ -356,16 +356,3 @@ def books(site: Site) -> tuple[list[tuple[str, str, int]], int, list[Difference]
     with site.database.transaction() as connection:
         found = store.differences_found(connection, DIFFERENCES_SHOWN_MAX)
         return store.balances(connection), store.unbalanced(connection), found
-
-
-def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:
-    """What reservations would not hear, or is still to be told."""
-    with site.database.transaction() as connection:
-        return delivery.listed(connection, deliveries, refused=refused, limit=limit)
-
-
-def deliver_again(site: Site, delivery_id: str) -> None:
-    """Lets a delivery be tried once more. Raises `NotFound`."""
-    with site.database.transaction() as connection:
-        if not delivery.try_again(connection, deliveries, delivery_id):
-            raise NotFound("there is no such delivery that has not arrived")

@@ -26,6 +26,7 @@ from payments.domain import (
     doubt,
     move,
 )
+from payments.payouts import withholding
 from payments.reservations import TARGET
 from payments.tables import deliveries, idempotency_keys
 from shared import delivery, metrics
@@ -144,6 +145,8 @@ def _give_up(site: "Site", wanted: Refund, intent_id: str, reason: str) -> Refun
     """Stripe refuses: usually because the money went back by another way, which is looked for."""
     others = site.gateway.refunds_of(intent_id)
     with site.database.transaction() as connection:
+        payment = store.find(connection, wanted.payment_id, lock=True)
+        assert payment is not None
         for found in others:
             apply(connection, found)
         current = store.find_refund(connection, wanted.id, lock=True)
@@ -151,6 +154,7 @@ def _give_up(site: "Site", wanted: Refund, intent_id: str, reason: str) -> Refun
             return current or wanted
         log.error("refund_refused", refund_id=wanted.id, payment_id=wanted.payment_id, reason=reason)
         store.change_refund(connection, wanted.id, status=RefundStatus.FAILED, failure_reason=reason)
+        withholding.let_go(connection, payment, wanted.id)
         return replace(current, status=RefundStatus.FAILED, failure_reason=reason)
 
 
@@ -171,6 +175,8 @@ def apply(connection: Connection, told: StripeRefund) -> bool:
     before = is_given_back(connection, payment)
     store.change_refund(connection, known.id, status=told.status, stripe_id=told.id, failure_reason=told.failure_reason)
     _book(connection, payment, known, told.status)
+    if told.status is RefundStatus.FAILED:
+        withholding.let_go(connection, payment, known.id)
     if told.status is RefundStatus.SUCCEEDED and known.status is not RefundStatus.SUCCEEDED:
         analytics.tell(connection, EventKind.REFUND_MADE, payment, known.amount)
     if payment.outcome is Outcome.RESERVED and is_given_back(connection, payment) is not before:

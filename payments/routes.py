@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Response, request
 from werkzeug.http import parse_cookie
 
-from payments import domain, handlers, hearing, refunding
+from payments import domain, handlers, hearing, refunding, tables
 from payments.domain import (
     AlreadyPaid,
     CardDeclined,
@@ -25,15 +25,12 @@ from payments.schemas import (
     Balance,
     Cancelled,
     CardPayment,
-    Deliveries,
-    Delivery,
     Difference,
     Forgotten,
     FoundPayment,
     FoundPayments,
     Heard,
     Ledger,
-    ListDeliveries,
     NewPayment,
     NewRefund,
     OutcomeTold,
@@ -50,6 +47,7 @@ from security.engine.gate import name_of
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, Unauthenticated
 from shared.http import LOCATION, PUBLIC, TOKEN, IdempotencyHeaders, Routes, json_answer, roles
 from shared.http.callers import ACCESS_COOKIE, Seal
+from shared.http.deliveries import delivery_routes
 from shared.idempotency import body_hash
 
 __all__ = ["admin", "admin_payouts", "credits", "internal", "payouts", "routes", "stripe"]
@@ -58,6 +56,7 @@ routes = Routes("payments", "Pay for a reservation, and follow the payment.")
 stripe = Routes("stripe", "For Stripe.")
 admin = Routes("refunds", "For operators.")
 internal = Routes("internal", "For this site's own services.")
+deliveries = delivery_routes(tables.deliveries, lambda wiring: wiring.site.database)
 
 SIGNED = Seal(
     SIGNATURE_HEADER,
@@ -267,19 +266,3 @@ def get_ledger(wiring: Wiring) -> Ledger:
     found, unbalanced, differences = handlers.books(wiring.site)
     items = [Balance(account=account, currency=currency, amount=amount) for account, currency, amount in found]
     return Ledger(items=items, unbalanced=unbalanced, differences=[Difference.of(each) for each in differences])
-
-
-@internal.get("/internal/deliveries", answer=Deliveries, raises=[DependencyUnavailable])
-def list_deliveries(wiring: Wiring, query: ListDeliveries) -> Deliveries:
-    """What other services were told in vain, or are still to be told."""
-    found = handlers.deliveries_listed(wiring.site, refused=query.state == "refused", limit=query.limit)
-    return Deliveries(items=[Delivery.of(kept) for kept in found])
-
-
-@internal.post(
-    "/internal/deliveries/{deliveryId}/retry", answer=Heard, audited=True, raises=[NotFound, DependencyUnavailable]
-)
-def retry_delivery(wiring: Wiring, delivery_id: UUID) -> Heard:
-    """Tell it once more."""
-    handlers.deliver_again(wiring.site, str(delivery_id))
-    return Heard()

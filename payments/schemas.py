@@ -7,7 +7,6 @@ from uuid import UUID
 from pydantic import Field, SecretStr, StringConstraints
 
 from payments import domain
-from shared.delivery import Kept
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 
 AMOUNT_MAX = 1_000_000_000
@@ -288,37 +287,4 @@ class Ledger(AnswerModel):
     items: list[Balance]
     unbalanced: int = Field(description="Transactions that do not sum to zero; more than none is a bug.")
     differences: list[Difference] = Field(description="What Stripe says and the books do not, newest first.")
-    next_cursor: None = None
-
-
-class ListDeliveries(QueryModel):
-    """Which deliveries."""
-
-    state: Literal["refused", "waiting"] = Field("refused", description="Refused by the receiver, or on their way.")
-    limit: int = Field(100, ge=1, le=1000)
-
-
-class Delivery(AnswerModel):
-    """Something that another service is, or was, to be told."""
-
-    id: UUID
-    target: str
-    path: str
-    subject: str
-    created_at: datetime
-    attempts: int
-    next_attempt_at: datetime
-    last_error: str | None
-
-    @classmethod
-    def of(cls, kept: Kept) -> Self:
-        """The delivery as an operator sees it."""
-        names = ("target", "path", "subject", "created_at", "attempts", "next_attempt_at", "last_error")
-        return cls(id=UUID(kept.id), **{name: getattr(kept, name) for name in names})
-
-
-class Deliveries(AnswerModel):
-    """Deliveries, oldest first."""
-
-    items: list[Delivery]
     next_cursor: None = None

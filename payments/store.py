@@ -77,9 +77,10 @@ def find_by_intent(connection: Connection, intent_id: str, *, lock: bool = False
     return _find(connection, payments.c.intent_id == intent_id, lock=lock)
 
 
-def find_live(connection: Connection, reservation_id: str) -> Payment | None:
+def find_live(connection: Connection, reservation_id: str, *, lock: bool = False) -> Payment | None:
     """The payment of a reservation that is not cancelled."""
-    return _find(connection, sa.and_(payments.c.reservation_id == reservation_id, payments.c.status != Status.CANCELED))
+    is_live = sa.and_(payments.c.reservation_id == reservation_id, payments.c.status != Status.CANCELED)
+    return _find(connection, is_live, lock=lock)
 
 
 def of_reservation(connection: Connection, reservation_id: str) -> list[Payment]:

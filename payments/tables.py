@@ -121,8 +121,8 @@ ledger_entries = sa.Table(
 )
 sa.Index("ledger_entries_transaction", ledger_entries.c.transaction_id)
 
-# What sellers of tickets have to get, each listing once; money in minor units: what the buyer paid, the site's fee, and
-# what is left for the seller.
+# What sellers of tickets have to get, each listing once; money in minor units: what the buyer paid, the site's fee,
+# what is kept back since it was refunded to the seller, and what is left for the seller.
 payouts = sa.Table(
     "payouts",
     metadata,
@@ -141,7 +141,10 @@ payouts = sa.Table(
     sa.Column("paid_at", sa.DateTime(timezone=True)),
     sa.Column("paid_by", sa.Uuid(as_uuid=False)),
     sa.Column("note", sa.Text),
-    sa.CheckConstraint("fee >= 0 AND amount >= 0 AND fee + amount = price", name="payouts_sum"),
+    sa.Column("withheld", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.CheckConstraint(
+        "fee >= 0 AND withheld >= 0 AND amount >= 0 AND fee + withheld + amount = price", name="payouts_sum"
+    ),
 )
 sa.Index("payouts_account", payouts.c.account_id, payouts.c.created_at, payouts.c.id)
 sa.Index("payouts_created", payouts.c.created_at, payouts.c.id)

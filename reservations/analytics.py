@@ -14,12 +14,14 @@ from shared.site_events import EventKind
 from shop.inventory.domain import State
 
 ENDS = {State.CANCELLED: EventKind.RESERVATION_CANCELLED, State.EXPIRED: EventKind.RESERVATION_EXPIRED}
-# Of a hold on a listing its reservation tells, and what ends a listing else is told by those who end it.
 CHANGES = {
     Change.LISTED: EventKind.LISTING_OPENED,
     Change.REPRICED: EventKind.LISTING_REPRICED,
-    Change.WITHDRAWN: EventKind.LISTING_WITHDRAWN,
+    Change.HELD: EventKind.LISTING_HELD,
+    Change.RELEASED: EventKind.LISTING_RELEASED,
     Change.SOLD: EventKind.LISTING_SOLD,
+    Change.WITHDRAWN: EventKind.LISTING_WITHDRAWN,
+    Change.ENDED: EventKind.LISTING_ENDED,
 }
 
 
@@ -34,10 +36,11 @@ def tell_end(connection: Connection, into: State, told: Sequence[Reservation], n
         tell(connection, ENDS[into], told, now)
 
 
-def tell_listing(connection: Connection, listing: Listing, change: Change) -> None:
-    """Writes an event about a listing: its price, its seller and, when it is sold, the buyer's reservation."""
-    if change not in CHANGES:
-        return
+def tell_listing(connection: Connection, listing: Listing, change: Change, held_by: str | None = None) -> None:
+    """Writes an event about a listing: its price, its seller, and the reservation of who holds, held or has bought it.
+
+    `held_by` is whose hold has ended by this change, if anybody's.
+    """
     happened = Happening(
         CHANGES[change],
         listing.changed_at,
@@ -47,7 +50,7 @@ def tell_listing(connection: Connection, listing: Listing, change: Change) -> No
         quantity=1,
         amount=listing.price,
         currency=listing.currency,
-        reservation_id=listing.held_by if change is Change.SOLD else None,
+        reservation_id=listing.held_by or held_by,
     )
     event_outbox.write(connection, site_events, [happened])
 

@@ -49,7 +49,10 @@ def create_app(settings: ReservationsSettings) -> HttpApp:
         _waiting_rooms(site, settings, submitter),
         Visitors(settings.country_header, settings.trusted_proxies),
     )
-    parts = [routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.listings, routes.internal]
+    parts = [
+        routes.routes, routes.waiting_rooms, routes.tickets, routes.gate, routes.listings, routes.admin_listings,
+        routes.internal, routes.deliveries,
+    ]  # fmt: skip
     if settings.card_purchases == "on":
         parts.append(routes.cards)
     gate = RedisGate("reservations", settings).start()

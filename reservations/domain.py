@@ -118,6 +118,11 @@ class Submit:
         """Whose idempotency key it is, and on which route: an account's keys are its own, and a guest's address's."""
         return f"{self.purpose}:{self.account_id or self.email.casefold()}"
 
+    @property
+    def repetition(self) -> str:
+        """The same for a request that is repeated with its idempotency key, for this buyer; empty without a key."""
+        return f"{self.key_scope} {self.key}" if self.key else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:

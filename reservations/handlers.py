@@ -13,11 +13,11 @@ from reservations.domain import MailDue, Reservation, Standing, Submit, amount_m
 from reservations.resale import store as resale
 from reservations.resale import transitions
 from reservations.settings import HoldSettings, ReservationsSettings
-from reservations.tables import deliveries, idempotency_keys
+from reservations.tables import idempotency_keys
 from reservations.telling import tell_ended
 from reservations.tickets import store as tickets
 from reservations.tickets.domain import TicketState
-from shared import delivery, tracing
+from shared import tracing
 from shared.clock import Clock
 from shared.database import Database, together
 from shared.errors import IdempotencyKeyReused, MatchdayError, NotFound
@@ -283,19 +283,6 @@ def _release(connection: Connection, site: Site, standing: Standing, into: State
     analytics.tell_end(connection, sale.state, [reservation], site.clock.now())
     if sale.log_state is State.HELD:
         tell_ended(connection, [reservation.id])
-
-
-def deliveries_listed(site: Site, *, refused: bool, limit: int) -> list[delivery.Kept]:
-    """What payments did not take, or is still to be told."""
-    with site.database.transaction() as connection:
-        return delivery.listed(connection, deliveries, refused=refused, limit=limit)
-
-
-def deliver_again(site: Site, delivery_id: str) -> None:
-    """Lets a delivery be tried once more. Raises `NotFound`."""
-    with site.database.transaction() as connection:
-        if not delivery.try_again(connection, deliveries, delivery_id):
-            raise NotFound("there is no such delivery that has not arrived")
 
 
 def confirm(site: Site, reservation_id: str) -> Standing:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Response
 
-from reservations import accounts, handlers, paying, purchase
+from reservations import accounts, handlers, paying, purchase, tables
 from reservations.domain import (
     CardDeclined,
     Charge,
@@ -19,17 +19,14 @@ from reservations.following import follow, submit
 from reservations.languages import chosen
 from reservations.paging import PageQuery, Place
 from reservations.resale import handlers as resale
-from reservations.resale.routes import listings
+from reservations.resale.routes import admin_listings, listings
 from reservations.schemas import (
     SPOKEN,
     AccountDeleted,
     AccountVerified,
     CallerHeaders,
-    Deliveries,
-    Delivery,
     HoldHeaders,
     Joined,
-    ListDeliveries,
     NewPurchase,
     NewReservation,
     OwnedReservation,
@@ -60,6 +57,7 @@ from shared.errors import (
 )
 from shared.http import LOCATION, TOKEN, Caller, IdempotencyHeaders, Routes, json_answer
 from shared.http.auth import bearer_of
+from shared.http.deliveries import delivery_routes
 from shared.http.validation import violation
 from shared.idempotency import body_hash
 from shop.inventory.domain import (
@@ -72,11 +70,12 @@ from shop.inventory.domain import (
     TemporarilyUnavailable,
 )
 
-__all__ = ["cards", "gate", "internal", "listings", "routes", "tickets", "waiting_rooms"]
+__all__ = ["admin_listings", "cards", "gate", "internal", "listings", "routes", "tickets", "waiting_rooms"]
 
 routes = Routes("reservations", "Hold tickets, follow the log's verdict, give tickets back.")
 cards = Routes("purchase", "Buy in one call, with a card.")
 internal = Routes("internal", "For this site's own services.")
+deliveries = delivery_routes(tables.deliveries, lambda wiring: wiring.site.database)
 
 HOLDING = (
     SoldOut,
@@ -104,10 +103,9 @@ def create_reservation(
     A match that has a waiting room needs an admitted place as `X-Waiting-Place`; a hold uses it up, a refusal does not.
     """
     wiring.broker.require()
-    key = headers.idempotency_key
-    scope = f"hold {key}" if key else ""
-    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
-        standing = submit(wiring, _wish(wiring, caller, body, headers), query.wait)
+    wish = _wish(wiring, caller, body, headers)
+    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, wish.repetition) as passage:
+        standing = submit(wiring, wish, query.wait)
         if standing.status is not State.LOST:
             passage.used()
     location = f"/api/reservations/{standing.reservation.id}"
@@ -203,8 +201,7 @@ def purchase_with_card(wiring: Wiring, caller: Caller, body: NewPurchase, header
         chosen(body.language, caller, headers.accept_language),
         wiring.country(caller),
     )
-    scope = f"purchase {key}" if key else ""
-    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, scope) as passage:
+    with wiring.rooms.passage(body.match_number, headers.waiting_place, caller, wish.repetition) as passage:
         try:
             standing = purchase.buy(wiring, wish, Decimal(str(body.tickets.price)), body.card.card())
         except PurchaseUndecided:
@@ -297,16 +294,3 @@ def verify_account(wiring: Wiring, body: AccountVerified) -> Joined:
 def delete_account(wiring: Wiring, body: AccountDeleted) -> None:
     """An account is gone: its sales stay, and nothing tells any more whose they were."""
     accounts.deleted(wiring.site, str(body.account_id), body.email)
-
-
-@internal.get("/internal/deliveries", answer=Deliveries, raises=[DependencyUnavailable])
-def list_deliveries(wiring: Wiring, query: ListDeliveries) -> Deliveries:
-    """What other services were told in vain, or are still to be told."""
-    found = handlers.deliveries_listed(wiring.site, refused=query.state == "refused", limit=query.limit)
-    return Deliveries(items=[Delivery.of(kept) for kept in found])
-
-
-@internal.post("/internal/deliveries/{deliveryId}/retry", status=204, raises=[NotFound, DependencyUnavailable])
-def retry_delivery(wiring: Wiring, delivery_id: UUID) -> None:
-    """Tell it once more."""
-    handlers.deliver_again(wiring.site, str(delivery_id))

@@ -11,7 +11,6 @@ from reservations import domain
 from reservations.cashier import Card
 from reservations.domain import Standing
 from reservations.waiting_room.schemas import BuyerHeaders
-from shared.delivery import Kept
 from shared.http import AnswerModel, BodyModel, HeadersModel, IdempotencyHeaders, Language, QueryModel
 from shop.inventory.domain import State
 
@@ -168,39 +167,6 @@ class Joined(AnswerModel):
     """How many reservations the account has got."""
 
     reservations: int
-
-
-class ListDeliveries(QueryModel):
-    """Which deliveries."""
-
-    state: Literal["refused", "waiting"] = Field("refused", description="Refused by the receiver, or on their way.")
-    limit: int = Field(100, ge=1, le=1000)
-
-
-class Delivery(AnswerModel):
-    """Something that another service is, or was, to be told."""
-
-    id: UUID
-    target: str
-    path: str
-    subject: str
-    created_at: datetime
-    attempts: int
-    next_attempt_at: datetime
-    last_error: str | None
-
-    @classmethod
-    def of(cls, kept: Kept) -> Self:
-        """The delivery as an operator sees it."""
-        names = ("target", "path", "subject", "created_at", "attempts", "next_attempt_at", "last_error")
-        return cls(id=UUID(kept.id), **{name: getattr(kept, name) for name in names})
-
-
-class Deliveries(AnswerModel):
-    """Deliveries, oldest first."""
-
-    items: list[Delivery]
-    next_cursor: None = None
 
 
 class CallerHeaders(HeadersModel):

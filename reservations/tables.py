@@ -129,8 +129,14 @@ listings = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("held_by", sa.Uuid(as_uuid=False), sa.ForeignKey(reservations.c.id)),
     sa.Column("version", sa.Integer, nullable=False),
+    # The admin who has ended it, and why.
+    sa.Column("ended_by", sa.Uuid(as_uuid=False)),
+    sa.Column("note", sa.Text),
     sa.CheckConstraint("price > 0", name="listings_price_positive"),
 )
+# What admins look through, newest first.
+sa.Index("listings_created", listings.c.created_at, listings.c.id)
+sa.Index("listings_match", listings.c.match_number, listings.c.created_at, listings.c.id)
 LIVE_LISTING = listings.c.state.in_(["open", "held"])
 # One ticket is offered once; this also bounds what the worker looks through.
 sa.Index("listings_live", listings.c.ticket_id, unique=True, postgresql_where=LIVE_LISTING)

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from security.domain import ActionSearch, AdminAction, Count, ListEntry, Record, Search
 from security.engine.refusals import Decision
 from shared.http import AnswerModel, BodyModel, HeadersModel, QueryModel
 from shared.http.actions import REQUEST_LONGEST
+from shared.http.models import not_below
 
 Kind = Literal["allow", "block", "challenge"]
 Verdict = Literal["allow", "challenge", "block"]
@@ -186,6 +187,11 @@ class AuditQuery(QueryModel):
     cursor: int | None = Field(None, ge=1, le=ID_MAX)
     limit: int = Field(100, ge=1, le=1000)
 
+    @field_validator("until")
+    @classmethod
+    def _not_below(cls, value: object, info: ValidationInfo) -> object:
+        return not_below(value, info, "since")
+
     def search(self) -> Search:
         """The same for the domain."""
         return Search(self.address, self.account_id, self.verdict, self.reason, self.rate_class, self.since, self.until)
@@ -260,6 +266,11 @@ class ActionQuery(QueryModel):
     until: AwareDatetime | None = None
     cursor: int | None = Field(None, ge=1, le=ID_MAX)
     limit: int = Field(100, ge=1, le=1000)
+
+    @field_validator("until")
+    @classmethod
+    def _not_below(cls, value: object, info: ValidationInfo) -> object:
+        return not_below(value, info, "since")
 
     def search(self) -> ActionSearch:
         """The same for the domain."""

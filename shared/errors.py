@@ -18,6 +18,11 @@ class Violation(TypedDict, total=False):
     detail: str
 
 
+def in_a_line(error: BaseException) -> str:
+    """What an error says, or its kind when it says nothing, in one line; for logs and messages."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class MatchdayError(Exception):
     """Something went wrong."""
 

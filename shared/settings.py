@@ -1,22 +1,30 @@
 """Settings: every environment variable that a process reads, in groups, checked once at start.
 
-A secret `NAME` may be given as `NAME` or as the path of a file that holds it, `NAME_FILE`.
-`load` ends the process with the variable's name, the form of its value and what is expected; the value
-of a secret is never printed.
+A secret `NAME`, or an address that may bear a password, may be given as `NAME` or as the path of a file that holds it,
+`NAME_FILE`.
+`load` ends the process with the variable's name, its value and what is expected; the value of a secret, and what may
+bear a password, is never printed.
 """
 
 import ipaddress
 import os
 import re
+import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 CLIENT_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LOGIN = re.compile(r"[^/@]*:[^@]*@")
+
+
+class Concealed:
+    """Marks a setting that may bear a password in one of its forms: whatever is given is not shown."""
 
 
 def _client_id(value: str) -> str:
@@ -78,6 +86,14 @@ def _smtp_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _certificates(value: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=str(value))
+    except OSError:
+        raise ValueError("the path of a PEM file with certificates") from None
+    return value
+
+
 def split_list(value: str) -> list[str]:
     """The parts of a comma-separated value, without blanks and empty parts."""
     return [part.strip() for part in value.split(",") if part.strip()]
@@ -106,7 +122,7 @@ class CommonSettings(Settings):
 class DatabaseSettings(Settings):
     """PostgreSQL."""
 
-    database_url: Annotated[str, AfterValidator(_postgres_url)] = Field(
+    database_url: Annotated[str, AfterValidator(_postgres_url), Concealed()] = Field(
         description="postgresql://user:password@host:port/database"
     )
     database_pool_size: int = Field(8, ge=1, le=200, description="Connections a process may hold open.")
@@ -129,13 +145,23 @@ class KafkaSettings(CommonSettings):
     )
     kafka_username: str | None = Field(None, description="SASL user.")
     kafka_password: SecretStr | None = Field(None, description="SASL password.")
-    kafka_ca_file: Path | None = Field(None, description="PEM file that the broker's certificate is checked by.")
+    kafka_ca_file: Annotated[Path, AfterValidator(_certificates)] | None = Field(
+        None, description="PEM file that the broker's certificate is checked by."
+    )
     topic_masterlist: TopicName = Field("", validate_default=False, description="Name of the master list's topic.")
     topic_ticket_sales: TopicName = Field("", validate_default=False, description="Name of the sales log's topic.")
 
     topic_site_events: TopicName = Field(
         "", validate_default=False, description="Name of the topic of this site's own events."
     )
+
+    @model_validator(mode="after")
+    def _says_who_calls(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL_") and not (self.kafka_username and self.kafka_password):
+            raise ValueError(
+                "KAFKA_USERNAME and KAFKA_PASSWORD are needed where KAFKA_SECURITY_PROTOCOL begins with SASL_"
+            )
+        return self
 
     @property
     def masterlist_topic(self) -> str:
@@ -264,21 +290,53 @@ def _values(settings: type[Settings], environ: Mapping[str, str]) -> dict[str, s
     values: dict[str, str] = {}
     for name, field in settings.model_fields.items():
         variable = name.upper()
-        if environ.get(variable, "") != "":
-            values[name] = environ[variable]
-        elif "SecretStr" in str(field.annotation) and environ.get(f"{variable}_FILE"):
-            values[name] = Path(environ[f"{variable}_FILE"]).read_text("utf-8").strip()
+        value = from_environment_or_file(variable, environ) if _is_concealed(field) else environ.get(variable, "")
+        if value != "":
+            values[name] = value
     return values
 
 
+def from_environment_or_file(variable: str, environ: Mapping[str, str]) -> str:
+    """The variable's value, else what the file holds that `NAME_FILE` names, else nothing. Raises `OSError`."""
+    if environ.get(variable):
+        return environ[variable]
+    path = environ.get(f"{variable}_FILE")
+    return Path(path).read_text("utf-8").strip() if path else ""
+
+
 def _explain(settings: type[Settings], problem: dict[str, Any]) -> str:
-    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if not problem["loc"]:
+        return _explain_together(settings, problem)
+    name = str(problem["loc"][0])
     field = settings.model_fields.get(name)
-    secret = field is not None and "SecretStr" in str(field.annotation)
-    what = "missing" if problem["type"] == "missing" else f"wrong: {problem['msg']}"
-    given = "" if problem["type"] == "missing" or secret else f" (given: {problem['input']!r})"
+    missing = problem["type"] == "missing"
+    what = "missing" if missing else f"wrong: {problem['msg']}"
+    given = "" if missing or _is_concealed(field) else f" (given: {_shown(problem['input'])})"
     about = f" - {field.description}" if field is not None and field.description else ""
     return f"{name.upper()} is {what}{given}{about}"
+
+
+def _explain_together(settings: type[Settings], problem: dict[str, Any]) -> str:
+    """Settings that do not go together: those that the message names. The input is all there are, secrets too."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    named = [name for name in settings.model_fields if re.search(rf"\b{name.upper()}\b", message)]
+    given = [
+        f"{name.upper()}={_shown(problem['input'][name])}"
+        for name in named
+        if name in problem["input"] and not _is_concealed(settings.model_fields[name])
+    ]
+    return message + (f" (given: {', '.join(given)})" if given else "")
+
+
+def _is_concealed(field: FieldInfo | None) -> bool:
+    if field is None or "SecretStr" in str(field.annotation):
+        return True
+    return any(isinstance(mark, Concealed) for mark in field.metadata)
+
+
+def _shown(given: Any) -> str:
+    """A value as it may be shown: an address without the password in front of its host."""
+    return repr(LOGIN.sub("***@", str(given)))
 
 
 def _give_up(problems: list[str]) -> NoReturn:

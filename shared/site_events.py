@@ -34,8 +34,11 @@ class EventKind(StrEnum):
     REFUND_MADE = "refund_made"
     LISTING_OPENED = "listing_opened"
     LISTING_REPRICED = "listing_repriced"
-    LISTING_WITHDRAWN = "listing_withdrawn"
+    LISTING_HELD = "listing_held"
+    LISTING_RELEASED = "listing_released"
     LISTING_SOLD = "listing_sold"
+    LISTING_WITHDRAWN = "listing_withdrawn"
+    LISTING_ENDED = "listing_ended"
     MATCH_VIEWED = "match_viewed"
     SEARCHED = "searched"
 
@@ -76,14 +79,22 @@ def decode_event(value: bytes | None) -> SiteEvent:
         document = orjson.loads(value or b"")
         known = {_snake[name]: found for name, found in document.items() if name in _snake}
         known["kind"] = EventKind(known["kind"])
-        known["happened_at"] = datetime.fromisoformat(known["happened_at"]).astimezone(UTC)
+        known["happened_at"] = _moment(known["happened_at"])
         event = SiteEvent(**known)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"no event of a site: {error}") from error
     for name, type_ in _TYPES.items():
         if (found := getattr(event, name)) is not None and type(found) is not type_:
             raise ValueError(f"no event of a site: {_camel(name)} is a {type(found).__name__}")
     return event
+
+
+def _moment(text: str) -> datetime:
+    """In UTC. Raises `OverflowError` when that is beyond what a date can be."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("happenedAt has no offset from UTC")
+    return moment.astimezone(UTC)
 
 
 def pseudonym(secret: SecretStr, account_id: str) -> str:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, dates, numbers
 
+ALMOST, HUNDREDTH = 0.01, 0.0001  # a share that whole percents tell badly, and the least that is told
 RIGHT_TO_LEFT_MARK, LEFT_TO_RIGHT, END = "\u200f", "\u2066", "\u2069"
 
 
@@ -28,7 +29,11 @@ class Writing:
         return numbers.format_decimal(value, locale=self.locale)
 
     def percent(self, share: float) -> str:
-        """A share between 0 and 1, in whole percent."""
+        """A share between 0 and 1, in whole percent. Where that would say none or all of what is only nearly so,
+        hundredths of a percent."""
+        if 0 < share < ALMOST or 1 - ALMOST < share < 1:
+            share = min(max(round(share, 4), HUNDREDTH), 1 - HUNDREDTH)
+            return numbers.format_percent(share, locale=self.locale, decimal_quantization=False)
         return numbers.format_percent(share, locale=self.locale)
 
     def money(self, amount: Decimal | float, currency: str) -> str:

@@ -1,8 +1,8 @@
 """One function a use case."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared.database import Database
 from shared.errors import Conflict, MatchdayError
@@ -17,6 +17,9 @@ class MessageRefused(MatchdayError):
 
     code: ClassVar[str] = "message_refused"
     status: ClassVar[int] = 422
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "reason": {"type": "string", "description": "Why sites refuse it, such as `bad_quantity`."}
+    }
 
 
 class LogNotRead(Conflict):

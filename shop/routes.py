@@ -132,8 +132,6 @@ def follow_availability(wiring: Wiring, address: str, query: StreamQuery, header
     the numbers cannot be known at present; all of them come anew when they can. A comment is sent in silence. Who
     comes back with `Last-Event-ID` gets what was missed.
     """
-    if query.match_number is not None:
-        wiring.match(query.match_number)
     pieces = wiring.stream.open(query.match_number, headers.last_event_id, address_of(address).key)
     # Proxies must hand each event on at once.
     return Response(pieces, 200, [("X-Accel-Buffering", "no")], content_type=f"{EVENT_STREAM}; charset=utf-8")

@@ -12,7 +12,7 @@ from pydantic import Field, PlainSerializer, ValidationInfo, WithJsonSchema, fie
 
 from shared.errors import ValidationFailed
 from shared.http import AnswerModel, HeadersModel, QueryModel
-from shared.http.models import PATH_INT_MAX
+from shared.http.models import PATH_INT_MAX, not_below
 from shared.http.validation import violation
 from shop.domain import MESSAGES, Availability, LogPosition, Match, Offered, Place, Search, ShownPool, SortKey
 from shop.search.domain import Kind, Suggestion
@@ -160,10 +160,7 @@ class MatchQuery(QueryModel):
     @field_validator("date_to", "price_max")
     @classmethod
     def _not_below(cls, value: object, info: ValidationInfo) -> object:
-        least = info.data.get("date_from" if info.field_name == "date_to" else "price_min")
-        if value is not None and least is not None and value < least:
-            raise ValueError("must not be below the other end of the range")
-        return value
+        return not_below(value, info, "date_from" if info.field_name == "date_to" else "price_min")
 
     @property
     def sorted_by(self) -> SortKey:

@@ -56,23 +56,27 @@ class Snapshots:
         self._taken = float("-inf")
         self._failed = float("-inf")
 
-    def get(self) -> Content:
-        """Content that is at most `fresh_seconds` old. Raises `DependencyUnavailable`."""
+    def get(self, wait_seconds: float | None = None) -> Content:
+        """Content that is at most `fresh_seconds` old, waited for at most 2 s or `wait_seconds`.
+
+        Raises `DependencyUnavailable`.
+        """
+        wait_seconds = WAIT_SECONDS_MAX if wait_seconds is None else wait_seconds
         content = self._content
         if content is not None and self._now() - self._taken < self._fresh_seconds:
             return content
-        flight, is_mine = self._board()
+        flight, is_mine = self._board(wait_seconds)
         if is_mine:
             self._fly(flight)
         try:
-            return flight.result(WAIT_SECONDS_MAX)
+            return flight.result(wait_seconds)
         except TimeoutError:
             raise DependencyUnavailable("the database answers too slowly") from None
 
-    def _board(self) -> tuple[Future[Content], bool]:
+    def _board(self, wait_seconds: float) -> tuple[Future[Content], bool]:
         with self._lock:
             if self._flight is not None:
-                if self._now() - self._begun > WAIT_SECONDS_MAX:
+                if self._now() - self._begun > wait_seconds:
                     raise DependencyUnavailable("the database answers too slowly")
                 return self._flight, False
             flight: Future[Content] = Future()

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from shared import metrics
-from shared.errors import DependencyUnavailable, TooManyStreams, TooManyStreamsOfAddress
+from shared.errors import DependencyUnavailable, NotFound, TooManyStreams, TooManyStreamsOfAddress
 from shop.domain import LogPosition, Match, ShownPool
 from shop.snapshot import WAIT_SECONDS_MAX, Content, Snapshots
 
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 CHANGES_MAX = 256
 RETRY_MILLISECONDS = (1000, 5000)  # viewers come back spread over this time, not all at once
 BYTES_PER_SECOND = 32_000_000
+# A thousand viewers who come in one second keep the interpreter from whoever looks for all of them. What they open
+# lasts for minutes: they wait longer than who asks for a page.
+OPEN_SECONDS_MAX = 10.0
 PAUSE_SECONDS_MAX = 0.75  # with the age of the look itself, less than a second
 RING_SLICE = 100
 RING_PAUSE_SECONDS = 0.005
@@ -113,9 +116,11 @@ class Stream:
     def open(self, match_number: int | None, last_event_id: str | None, address: str) -> Iterator[bytes]:
         """The pieces of one viewer's stream; `address` is where he comes from, as the gate counts it.
 
-        Raises `TooManyStreams`, `TooManyStreamsOfAddress`, `DependencyUnavailable`.
+        Raises `NotFound`, `TooManyStreams`, `TooManyStreamsOfAddress`, `DependencyUnavailable`.
         """
-        content = self._snapshots.get()
+        content = self._present()
+        if match_number is not None and match_number not in content.matches:
+            raise NotFound(f"there is no match {match_number}")
         viewer = Viewer(match_number, self._known(last_event_id), address)
         with self._lock:
             if self._of_address.get(address, 0) >= self._address_viewers_max:
@@ -129,6 +134,13 @@ class Stream:
             metrics.STREAM_VIEWERS.set(len(self._viewers))
         self._has_viewers.set()
         return _Pieces(self._watch(viewer), lambda: self._leave(viewer))
+
+    def _present(self) -> Content:
+        # What all viewers know is good enough for one more: no look is needed while somebody watches.
+        with self._lock:
+            if self._viewers and self._content is not None and not self._is_unavailable:
+                return self._content
+        return self._snapshots.get(OPEN_SECONDS_MAX)
 
     def _watch(self, viewer: Viewer) -> Iterator[bytes]:
         yield b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS)

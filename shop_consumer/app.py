@@ -38,7 +38,7 @@ def create_app(settings: ConsumerSettings) -> HttpApp:
         "shop_consumer",
         "Keeps the counters of every pool as the federation's log says.",
         settings,
-        routes=[routes.routes],
+        routes=[routes.routes, routes.deliveries],
         wiring=operations,
         readiness={"postgresql": database.ping, "kafka": consumer.check},
         details=lambda: {"state": consumer.state, "partitions": consumer.lag()},

@@ -1,7 +1,7 @@
 """Use cases of the operator's side: refused records, replay, evidence, the recount."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,10 +15,11 @@ from shared.wire import Refused
 from shop.inventory import audit, catalogue
 from shop.inventory.apply import Federation, apply_side_record
 from shop.inventory.audit import RefusedRecord, SoldInBucket
-from shop_consumer.recount import Difference, OpenReader, Recount, recount
+from shop_consumer.recount import Difference, OpenReader, OtherVerdict, Recount, recount
 
 BUCKETS_MAX = 1500
 SITES_MAX = 20
+VERDICTS_SHOWN_MAX = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
@@ -28,6 +29,19 @@ class CountersDiffer(MatchdayError):
 
     code: ClassVar[str] = "counters_differ"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "differences": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Each number that differs: matchNumber, category, counter, stored, recounted.",
+        },
+        "verdicts": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Each sale of which the log makes something else, the first thousand: clientId, saleId,"
+            " matchNumber, category, stored, recounted (held, lost, reserved, cancelled, expired, or null).",
+        },
+    }
 
 
 class AlreadyReplayed(MatchdayError):
@@ -42,6 +56,9 @@ class StillRefused(MatchdayError):
 
     code: ClassVar[str] = "still_refused"
     status: ClassVar[int] = 409
+    members: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "reason": {"type": "string", "description": "As it would be refused now, such as `unknown_match`."}
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +121,11 @@ def verify(operations: Operations) -> Recount:
         result = recount(operations.database, operations.federation, operations.open_reader)
     finally:
         operations.one_recount.release()
-    if result.differences:
+    if result.differences or result.verdicts:
         raise CountersDiffer(
-            f"{len(result.differences)} numbers differ", differences=[_difference(item) for item in result.differences]
+            f"{len(result.differences)} numbers and {len(result.verdicts)} verdicts differ",
+            differences=[_difference(item) for item in result.differences],
+            verdicts=[_other_verdict(item) for item in result.verdicts[:VERDICTS_SHOWN_MAX]],
         )
     return result
 
@@ -118,6 +137,17 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "counter": difference.counter,
         "stored": difference.stored,
         "recounted": difference.recounted,
+    }
+
+
+def _other_verdict(other: OtherVerdict) -> dict[str, Any]:
+    return {
+        "clientId": other.key.client_id,
+        "saleId": other.key.sale_id,
+        "matchNumber": other.key.pool.match_number,
+        "category": other.key.pool.category,
+        "stored": other.stored,
+        "recounted": other.recounted,
     }
 
 

@@ -17,7 +17,7 @@ from shared.wire import RawRecord, Refused
 from shop.inventory import audit
 from shop.inventory.apply import Federation, read_record
 from shop.inventory.audit import SideRecord
-from shop.inventory.domain import Changes, Counters, Follows, Pool, Sale, State
+from shop.inventory.domain import Changes, Counters, Follows, Pool, Sale, SaleKey, State
 from shop.inventory.fold import LogRecord, LogState, Unreadable, fold
 from shop.inventory.positions import Position
 
@@ -36,6 +36,15 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherVerdict:
+    """A sale of which the log makes something else than the database says; None: nothing."""
+
+    key: SaleKey
+    stored: State | None
+    recounted: State | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recount:
     """What was compared, and every difference."""
 
@@ -43,6 +52,7 @@ class Recount:
     pools: int
     positions: dict[int, int]
     differences: list[Difference]
+    verdicts: list[OtherVerdict]
 
 
 @dataclass(slots=True)
@@ -50,12 +60,16 @@ class _Snapshot:
     positions: dict[int, Position]
     pools: dict[Pool, Counters]
     own: list[Sale]
+    verdicts: dict[SaleKey, State | None]
     refused: dict[int, set[int]]
     side: dict[int, list[SideRecord]]
 
 
 def recount(database: Database, federation: Federation, open_reader: OpenReader) -> Recount:
-    """Compares the counters with the log. Raises `BrokerUnavailable` or `DependencyUnavailable`."""
+    """Compares the counters, and the verdict on every sale, with the log.
+
+    Raises `BrokerUnavailable`, `DependencyUnavailable`.
+    """
     with database.transaction("REPEATABLE READ") as connection:
         snapshot = _read(connection, federation)
     state = _empty_state(snapshot)
@@ -65,7 +79,7 @@ def recount(database: Database, federation: Federation, open_reader: OpenReader)
             records += _fold_partition(reader, federation, snapshot, state, partition, position)
     differences = list(_compare(snapshot, state))
     ends = {partition: position.next_offset for partition, position in snapshot.positions.items()}
-    return Recount(records, len(snapshot.pools), ends, differences)
+    return Recount(records, len(snapshot.pools), ends, differences, list(_compare_verdicts(snapshot, state)))
 
 
 def _read(connection: Connection, federation: Federation) -> _Snapshot:
@@ -73,6 +87,7 @@ def _read(connection: Connection, federation: Federation) -> _Snapshot:
         audit.positions(connection, federation.topic),
         audit.pools(connection),
         audit.own_sales(connection),
+        audit.verdicts(connection),
         audit.refused_offsets(connection, federation.topic),
         audit.side_records(connection),
     )
@@ -150,3 +165,11 @@ def _compare(snapshot: _Snapshot, state: LogState) -> Iterator[Difference]:
         for counter, was, should_be in numbers:
             if was != should_be:
                 yield Difference(pool, counter, was, should_be)
+
+
+def _compare_verdicts(snapshot: _Snapshot, state: LogState) -> Iterator[OtherVerdict]:
+    for key in sorted(snapshot.verdicts.keys() | state.sales.keys()):
+        sale = state.sales.get(key)
+        stored, recounted = snapshot.verdicts.get(key), None if sale is None else sale.log_state
+        if stored is not recounted:
+            yield OtherVerdict(key, stored, recounted)

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from shared.errors import BrokerUnavailable, DependencyUnavailable, NotFound
 from shared.http import Routes, roles
+from shared.http.deliveries import delivery_routes
+from shop.inventory import tables
 from shop_consumer import handlers
 from shop_consumer.handlers import AlreadyReplayed, CountersDiffer, Operations, StillRefused
 from shop_consumer.schemas import (
@@ -25,6 +27,7 @@ from shop_consumer.schemas import (
 )
 
 routes = Routes("log", "What became of the records of the log.")
+deliveries = delivery_routes(tables.deliveries, lambda wiring: wiring.database)
 OPERATORS = roles("admin", services=True)
 RefusedId = Annotated[int, Field(ge=1, le=ID_MAX)]
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.fake_api import FakeApi, answer
 
 Json = dict[str, Any]
-PAYMENT, REFUND, PERSON, ENTRY, PAYOUT = (str(uuid.uuid4()) for _ in range(5))
+PAYMENT, REFUND, PERSON, ENTRY, PAYOUT, OFFER = (str(uuid.uuid4()) for _ in range(6))
 NOW = datetime(2022, 11, 20, 12, tzinfo=UTC)
 AT = NOW.isoformat()
 EVIL = "<script>alert(1)</script>"
@@ -65,6 +65,13 @@ OWED: Json = {
     "id": PAYOUT, "listingId": str(uuid.uuid4()), "status": "due", "price": 8_000, "fee": 400, "amount": 7_600,
     "currency": "USD", "createdAt": AT, "paidAt": None,
 }  # fmt: skip
+OFFERED: Json = {
+    "id": OFFER, "ticketId": str(uuid.uuid4()), "matchNumber": 3, "category": 2, "status": "open", "reason": None,
+    "price": 82.5, "amount": 8_250, "faceAmount": 7_500, "currency": "USD", "createdAt": AT, "changedAt": AT,
+    "version": 1, "bySite": False, "sellerId": PERSON, "sellerEmail": EVIL, "heldBy": None, "endedBy": None,
+    "note": None,
+}  # fmt: skip
+ENDED: Json = {"status": "ended", "reason": "by_admin", "endedBy": PERSON, "note": EVIL, "version": 2}
 BEN: Json = {
     "id": PERSON, "email": "ben@example.org", "emailVerified": False, "roles": ["buyer", "gate"], "country": None,
     "language": None, "createdAt": AT,
@@ -118,6 +125,7 @@ LISTS: dict[str, list[Json]] = {
     "/api/payments": [PAID],
     f"/api/payments/{PAYMENT}/refunds": [BACK],
     "/api/payments/payouts": [OWED],
+    "/api/resale/listings": [OFFERED],
     "/api/users/accounts": [BEN],
     "/api/waiting-rooms": [ROOM],
     "/api/admin/audit": [DONE, {**DONE, "number": 2, "email": None, "status": None, "request": None}],

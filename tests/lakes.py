@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,15 @@ from typing import Any
 import pyarrow as pa
 from aiokafka import AIOKafkaProducer
 
+from analytics.generator import files
+from analytics.generator.parameters import SIZES
+from analytics.generator.records import told_at
+from analytics.generator.simulation import simulate
 from analytics.lake.lake import Lake
 from analytics.lake.tables import SITE_EVENTS, TICKET_MESSAGES
 from analytics.settings import LakeSettings
+from matchday.masterlist_file import load_file
+from shared.masterlist import MatchEntry
 from shared.settings import load
 from tests.s3 import BUCKET, S3
 
@@ -47,6 +53,30 @@ def in_folder(path: Path) -> Place:
 def in_bucket(server: S3) -> Place:
     path = f"lake-{secrets.token_hex(4)}"
     return Place(server.environment(path), server.directory / "buckets" / BUCKET / path)
+
+
+def fill_with_sales(lake: Lake, now: datetime) -> None:
+    """Sales of simulated sites until `now`, some hours after the last tickets came on sale, so that each figure has
+    something to tell: most are of few matches, as in a rush, and one partner does what it should not do."""
+    matches = [_in_time(match, now) for match in load_file("small")]
+    for seed, (playing, buyers) in enumerate([(matches, 300), (matches[:8], 1000)]):
+        parameters = replace(SIZES["small"], buyers=buyers)
+        told = (one for one in simulate(playing, parameters, seed) if told_at(one) <= now)
+        files.append(lake, matches, f"{len(playing)}-matches", told, parameters.currency)
+    wrong = [
+        {"site": "a-partner", "action": "TICKET_RESERVED", "match_number": 9, "category": 2, "quantity": 2},
+        {"site": "a-partner", "action": "TICKET_CANCELLED", "match_number": 9, "category": 3, "quantity": 1},
+    ]
+    place = {"partition": 0, "line": 0, "logged_at": now, "day": now.date(), "price": 125.0}
+    rows = [row | place | {"offset": offset} for offset, row in enumerate(wrong)]
+    lake.append(TICKET_MESSAGES, pa.Table.from_pylist(rows, TICKET_MESSAGES.columns), {"sales-0": len(rows)})
+
+
+def _in_time(match: MatchEntry, now: datetime) -> MatchEntry:
+    """The match as if the tournament began two weeks less some hours from now, each pool with 80 tickets."""
+    later = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=14, hours=-7) - NOW
+    pools = tuple(replace(pool, capacity=80) for pool in match.pools)
+    return replace(match, date_utc=match.date_utc + later, pools=pools)
 
 
 def messages(*offsets: int, day: int = 0, quantity: int = 2) -> pa.Table:

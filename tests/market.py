@@ -127,6 +127,9 @@ class Market:
     def withdraw(self, person: Person, listing_id: str) -> TestResponse:
         return self.call(person, "DELETE", f"/api/resale/listings/{listing_id}")
 
+    def end(self, admin: Person, listing_id: str, note: str = "a test") -> TestResponse:
+        return self.call(admin, "POST", f"/api/resale/listings/{listing_id}/end", json={"note": note})
+
     def hold(self, person: Person | None, listing_id: str, key: str | None = None, **body: Any) -> TestResponse:
         headers = {"Idempotency-Key": key} if key else {}
         return self.call(person, "POST", f"/api/resale/listings/{listing_id}/hold", json=body, headers=headers)

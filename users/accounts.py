@@ -1,4 +1,4 @@
-"""Use cases of one's own account and of operators; those of signing up and in are in `handlers.py`."""
+"""Use cases of one's own account and of operators. For signing in see `handlers.py`, for mailed links `links.py`."""
 
 from dataclasses import dataclass
 from datetime import timedelta

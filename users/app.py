@@ -32,7 +32,7 @@ def create_app(settings: UsersSettings, clock: Clock | None = None) -> HttpApp:
         "users",
         "Accounts, sessions, roles, and the keys that access tokens are verified by.",
         settings,
-        routes=[routes.routes, routes.mine, routes.admin, routes.internal],
+        routes=[routes.routes, routes.mine, routes.admin, routes.internal, routes.deliveries],
         wiring=Wiring(site, Cookies(settings)),
         readiness={"postgresql": database.ping},
         accounts=accounts,

@@ -1,4 +1,4 @@
-"""Use cases: one function each. Passwords are hashed between transactions, as that takes long."""
+"""Use cases of signing up, in and out. Passwords are hashed between transactions, as that takes long."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 import math
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,10 +22,6 @@ from users import store
 from users.domain import (
     Account,
     Device,
-    InvalidMailToken,
-    MailToken,
-    PasswordRequired,
-    Purpose,
     RefreshToken,
     RefreshTokenReused,
     Role,
@@ -113,11 +109,11 @@ def sign_up(site: Site, wish: NewAccount, device: Device) -> SignedIn:
         str(uuid.uuid4()), wish.email, password_hash, None, frozenset({Role.BUYER}), wish.country, wish.language, now
     )
     with site.database.transaction() as connection:
-        made = _claim(connection, site, "sign_up", wish.key, wish.content, account.id, now)
+        made = claim_key(connection, site, "sign_up", wish.key, wish.content, account.id, now)
         if made != account.id:
             older = known_account(connection, made, lock=True)
             # Now that nobody else changes it: a key that ended meanwhile is free, and makes another account.
-            made = _claim(connection, site, "sign_up", wish.key, wish.content, account.id, now)
+            made = claim_key(connection, site, "sign_up", wish.key, wish.content, account.id, now)
         if made == account.id:
             store.insert_account(connection, account)
             store.ask_for_mail(connection, "verify", account.email, account.id, now)
@@ -129,7 +125,7 @@ def sign_up(site: Site, wish: NewAccount, device: Device) -> SignedIn:
     return _signed_in(site, opened, now)
 
 
-def _claim(
+def claim_key(
     connection: Connection, site: Site, scope: str, key: str | None, content: bytes, resource_id: str, now: datetime
 ) -> str:
     """The id of what this request makes, or made when it came before."""
@@ -316,35 +312,6 @@ def of_session(connection: Connection, session_id: str, now: datetime) -> Accoun
     return known_account(connection, session.account_id)
 
 
-# -- proving that somebody reads their mail --------------------------------------------------------------------------
-
-
-def ask_to_verify(site: Site, session_id: str) -> None:
-    """Has the mail that verifies the address sent once more. Raises `SessionEnded`."""
-    now = site.clock.now()
-    with site.database.transaction() as connection:
-        account = of_session(connection, session_id, now)
-        store.ask_for_mail(connection, "verify", account.email, account.id, now)
-
-
-def verify_email(site: Site, token: str, account_id: str | None, password: str | None) -> Account:
-    """The account has verified its address. `account_id` is who is signed in, `password` proves it otherwise.
-
-    The token alone is not enough: whoever signs up with somebody else's address must not get their reservations by
-    their clicking on a link. Raises `InvalidMailToken`, `PasswordRequired`, `SignInFailed`, `RateLimited`.
-    """
-    now = site.clock.now()
-    with site.database.transaction() as connection:
-        account = _mailed(connection, token, Purpose.VERIFY, now)
-    if account_id != account.id:
-        if password is None:
-            raise PasswordRequired
-        prove_password(site, account, password)
-    with site.database.transaction() as connection:
-        account = _mailed(connection, token, Purpose.VERIFY, now, lock=True)
-        return _verify(connection, account, now)
-
-
 def prove_password(site: Site, account: Account, password: str) -> None:
     """Raises `SignInFailed` unless this is the account's password, and `RateLimited` after too many wrong ones."""
     with _counted(site, account.email_key):
@@ -352,81 +319,9 @@ def prove_password(site: Site, account: Account, password: str) -> None:
             raise SignInFailed("the password is wrong")
 
 
-def _mailed(connection: Connection, token: str, purpose: Purpose, now: datetime, *, lock: bool = False) -> Account:
-    found: MailToken | None = store.find_mail_token(connection, hashed(token), lock=lock)
-    if found is None or not found.opens(purpose, now):
-        raise InvalidMailToken
-    return known_account(connection, found.account_id, lock=lock)
-
-
-def _verify(connection: Connection, account: Account, now: datetime) -> Account:
-    """Gives the address to the account, unless another has verified it first."""
-    store.use_mail_tokens(connection, account.id, Purpose.VERIFY, now)
-    if account.verified:
-        return account
-    _lock_free_address(connection, account)
-    store.set_verified(connection, account.id, now)
-    _tell_verified(connection, account)
-    return replace(account, verified_at=now)
-
-
-def _lock_free_address(connection: Connection, account: Account) -> None:
-    """Nobody else decides who has the address until the transaction ends; nobody has it yet."""
-    store.lock_address(connection, account.email_key)
-    if store.find_verified(connection, account.email_key) is not None:
-        raise InvalidMailToken("another account has verified this address")
-
-
-def _tell_verified(connection: Connection, account: Account) -> None:
-    body = {"accountId": account.id, "email": account.email}
-    tell_others(connection, account.id, "/internal/accounts/verified", body, ["reservations"])
-
-
 def tell_others(connection: Connection, account_id: str, path: str, body: dict[str, str], targets: list[str]) -> None:
     """Lets other services know."""
     delivery.send(connection, deliveries, [Delivery(target, path, body, account_id) for target in targets])
-
-
-def forgot_password(site: Site, email: str, key: str | None, content: bytes) -> None:
-    """Has a mail sent that lets its reader choose a new password; no different for an address that nobody has."""
-    now = site.clock.now()
-    request_id = str(uuid.uuid4())
-    with site.database.transaction() as connection:
-        if _claim(connection, site, "forgot_password", key, content, request_id, now) == request_id:
-            store.ask_for_mail(connection, "reset", email, None, now)
-
-
-def reset_password(site: Site, token: str, password: str) -> None:
-    """A new password by a mailed token, which also verifies the address; all sessions end.
-
-    Of an address that nobody has verified, the accounts that claim it may be strangers'. They are gone then, with their
-    sessions and keys, and the reader of the mail has a new account.
-
-    Raises `InvalidMailToken`, `ValidationFailed`, `Overloaded`.
-    """
-    now = site.clock.now()
-    with site.database.transaction() as connection:
-        account = _mailed(connection, token, Purpose.RESET, now)
-    check_password(password, account.email)
-    password_hash = site.passwords.hash(password)
-    with site.database.transaction() as connection:
-        account = _mailed(connection, token, Purpose.RESET, now, lock=True)
-        if not account.verified:
-            account = _take_address(connection, account, password_hash, now)
-        store.use_mail_tokens(connection, account.id, Purpose.RESET, now)
-        store.end_sessions(connection, account.id)
-        store.forget_attempts(connection, account.email_key)
-        replace_password(connection, account, password_hash, now)
-
-
-def _take_address(connection: Connection, claim: Account, password_hash: str, now: datetime) -> Account:
-    """A new account for who reads the mail of this claim's address; all claims end."""
-    _lock_free_address(connection, claim)
-    account = Account(str(uuid.uuid4()), claim.email, password_hash, now, frozenset({Role.BUYER}), None, None, now)
-    store.end_claims(connection, claim.email_key)
-    store.insert_account(connection, account)
-    _tell_verified(connection, account)
-    return account
 
 
 def replace_password(connection: Connection, account: Account, password_hash: str, now: datetime) -> None:

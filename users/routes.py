@@ -26,7 +26,8 @@ from shared.http import (
     roles,
 )
 from shared.http.callers import check_csrf
-from users import accounts, handlers
+from shared.http.deliveries import delivery_routes
+from users import accounts, handlers, links, tables
 from users.cookies import Cookies
 from users.domain import (
     Device,
@@ -66,6 +67,7 @@ routes = Routes("users", "Sign up, sign in, stay signed in, sign out.")
 mine = Routes("me", "One's own account.")
 admin = Routes("admin", "For whoever runs the site.")
 internal = Routes("internal", "For this site's operator.")
+deliveries = delivery_routes(tables.deliveries, lambda wiring: wiring.site.database)
 
 SESSION = {"Set-Cookie": "The tokens once more, as cookies for pages."}
 FAREWELL = {"Set-Cookie": "The cookies of pages, emptied."}
@@ -191,7 +193,7 @@ def sign_out(wiring: Wiring, caller: Caller, body: Refresh | None) -> Response:
 )
 def ask_to_verify(wiring: Wiring, caller: Caller) -> Response:
     """Have the mail that verifies the address sent again."""
-    handlers.ask_to_verify(wiring.site, _session(caller))
+    links.ask_to_verify(wiring.site, _session(caller))
     return json_answer(None, 202)
 
 
@@ -221,7 +223,7 @@ def verify_email(wiring: Wiring, caller: Caller, body: Verification) -> User:
     if caller.account is not None:
         check_csrf(caller.account, request.method, request.environ)
         account_id = caller.account.id
-    return User.of(handlers.verify_email(wiring.site, body.token, account_id, body.password))
+    return User.of(links.verify_email(wiring.site, body.token, account_id, body.password))
 
 
 @routes.post(
@@ -235,7 +237,7 @@ def verify_email(wiring: Wiring, caller: Caller, body: Verification) -> User:
 def forgot_password(wiring: Wiring, body: ForgottenPassword, headers: IdempotencyHeaders) -> Response:
     """Have a mail sent that lets its reader choose a new password. The answer is the same whoever has the address."""
     content = body.model_dump_json(by_alias=True).encode()
-    handlers.forgot_password(wiring.site, body.email, headers.idempotency_key, content)
+    links.forgot_password(wiring.site, body.email, headers.idempotency_key, content)
     return json_answer(None, 202)
 
 
@@ -250,7 +252,7 @@ def forgot_password(wiring: Wiring, body: ForgottenPassword, headers: Idempotenc
 )
 def reset_password(wiring: Wiring, body: PasswordReset) -> Response:
     """Choose a new password by the token that was mailed. The address counts as verified; all sessions end."""
-    handlers.reset_password(wiring.site, body.token, body.password)
+    links.reset_password(wiring.site, body.token, body.password)
     return wiring.farewell()
 
 

@@ -99,7 +99,7 @@ class Country:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the log has shown of a pool's sales, discounted by age; see `forecast.Observed`."""
+    """What the log has shown of a pool's sales, discounted by age in operational time; see `forecast.Observed`."""
 
     match_number: int
     category: int

@@ -4,13 +4,19 @@ Orders come as a Poisson process whose rate has a Gamma distribution. What was s
 each second without one, counts by half for every half-life that has passed since (discounting as in West and Harrison,
 "Bayesian Forecasting and Dynamic Models"). The time until n more orders is then `exposure * X / (1 - X)` with X of a
 Beta(n, shape) distribution, so that its quantiles need no simulation.
+
+All of it is reckoned in operational time (`hours`), in which a day's orders come evenly, and so is the forgetting: an
+hour in which next to nothing is bought teaches nothing and makes nothing old. By the clock, the same sale would be
+foretold more surely in the evening than in the morning. What was seen a day ago counts half in either.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scipy.special import betainc, betaincinv
+
+from analytics.figures.hours import OperationalTime
 
 HALF_LIFE_SECONDS = 86_400.0
 ORDERS_MIN = 5.0  # discounted; below it nothing is foretold
@@ -29,7 +35,7 @@ class Outlook(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the log has shown of one pool, seen from one moment.
+    """What the log has shown of one pool, seen from one moment. Seconds are of operational time.
 
     `orders` counts each sale by `weight` of its age, `exposure_seconds` all seconds likewise (`exposure`);
     `tickets_per_order` is weighted in the same way. `kick_off_seconds` is how far ahead the kick-off is, None when it
@@ -66,7 +72,7 @@ def exposure(seconds: float, half_life_seconds: float = HALF_LIFE_SECONDS) -> fl
 
 
 def forecast(seen: Observed) -> Forecast:
-    """When the pool sells out. Unknown while too little was seen."""
+    """When the pool sells out, in operational time as `seen` is. Unknown while too little was seen."""
     if seen.remaining <= 0:
         return Forecast(Outlook.SOLD_OUT)
     if seen.orders < ORDERS_MIN or seen.exposure_seconds < EXPOSURE_SECONDS_MIN or seen.tickets_per_order <= 0:
@@ -75,6 +81,13 @@ def forecast(seen: Observed) -> Forecast:
     shape = PRIOR_ORDERS + seen.orders
     low, middle, high = (_within(_quantile(share, needed, shape, seen), seen) for share in QUANTILES)
     return Forecast(Outlook.FORECAST, (low, middle, high), _before_kick_off(needed, shape, seen))
+
+
+def by_the_clock(found: Forecast, time: OperationalTime, now: float) -> Forecast:
+    """The same in seconds of the clock from `now` (since 1970). Shares stay: time that runs unevenly runs in order."""
+    begin = time.of(now)
+    low, middle, high = (None if each is None else time.moment(begin + each) - now for each in found.seconds)
+    return replace(found, seconds=(low, middle, high))
 
 
 def _quantile(share: float, needed: int, shape: float, seen: Observed) -> float:

@@ -18,7 +18,8 @@ from analytics.figures.domain import (
     Span,
     Summary,
 )
-from analytics.figures.forecast import Forecast, Observed, exposure, forecast
+from analytics.figures.forecast import Forecast, Observed, by_the_clock, exposure, forecast
+from analytics.figures.hours import OperationalTime, paces
 from analytics.figures.looks import Looks
 
 T = TypeVar("T")
@@ -53,24 +54,31 @@ def countries(looks: Looks, span: Span, limit: int) -> Found[Country]:
 
 def forecasts(looks: Looks, match_number: int | None, now: datetime) -> tuple[list[tuple[Seen, Forecast]], Basis]:
     """The pools of all matches or of one, with when they sell out, in seconds from `now`."""
-    seen, basis = looks.ask(
-        ("forecasts", match_number, now),
-        lambda lake: (store.seen(lake, _plain(now), match_number), store.basis(lake, ALWAYS)),
-    )
-    return [(pool, forecast(observed(pool, now))) for pool in seen], basis
-
-
-def observed(pool: Seen, now: datetime) -> Observed:
-    """What a forecast is made from. A kick-off that is over bounds nothing."""
     moment = _plain(now)
-    age = 0.0 if pool.begun_at is None else max(0.0, (moment - pool.begun_at).total_seconds())
-    ahead = None if pool.kick_off is None else (pool.kick_off - moment).total_seconds()
+    time, seen, basis = looks.ask(
+        ("forecasts", match_number, now),
+        lambda lake: (*_sales(lake, moment, match_number), store.basis(lake, ALWAYS)),
+    )
+    return [(pool, by_the_clock(forecast(observed(pool, time, now)), time, now.timestamp())) for pool in seen], basis
+
+
+def _sales(lake: store.Connection, now: datetime, match_number: int | None) -> tuple[OperationalTime, list[Seen]]:
+    store.show_orders(lake)
+    time = OperationalTime(paces(store.hours_of_day(lake, now)))
+    return time, store.seen(lake, time.of(_seconds(now)), time, match_number)
+
+
+def observed(pool: Seen, time: OperationalTime, now: datetime) -> Observed:
+    """What a forecast is made from. A kick-off that is over bounds nothing."""
+    moment = time.of(now.timestamp())
+    age = 0.0 if pool.begun_at is None else max(0.0, moment - time.of(_seconds(pool.begun_at)))
+    ahead = 0.0 if pool.kick_off is None else time.of(_seconds(pool.kick_off)) - moment
     return Observed(
         remaining=pool.capacity - pool.sold,
         orders=pool.orders,
         tickets_per_order=pool.tickets / pool.orders if pool.orders > 0 else 0.0,
         exposure_seconds=exposure(age),
-        kick_off_seconds=ahead if ahead is not None and ahead > 0 else None,
+        kick_off_seconds=ahead if ahead > 0 else None,
     )
 
 
@@ -102,3 +110,7 @@ def summary(looks: Looks, kinds_max: int) -> tuple[Summary, list[Drift]]:
 
 def _plain(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.replace(tzinfo=UTC).timestamp()

@@ -3,13 +3,13 @@
 from datetime import UTC, date, datetime
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from analytics.figures import domain, handlers
 from analytics.figures.domain import Group, MoneyGroup, Span
 from analytics.figures.forecast import Forecast, Outlook
 from shared.http import AnswerModel, QueryModel
-from shared.http.models import Moment
+from shared.http.models import Moment, not_below
 
 LIMIT_MAX = 1000
 Count = Annotated[int, Field(ge=0)]
@@ -22,6 +22,11 @@ class SpanQuery(QueryModel):
     since: Moment | None = Field(None, alias="from", description="From this moment on.")
     until: Moment | None = Field(None, description="Before this moment.")
     limit: int = Field(200, ge=1, le=LIMIT_MAX, description="How many groups at most.")
+
+    @field_validator("until")
+    @classmethod
+    def _not_below(cls, value: object, info: ValidationInfo) -> object:
+        return not_below(value, info, "since")
 
     def span(self) -> Span:
         return Span(self.since, self.until)
@@ -181,7 +186,7 @@ class CountriesAnswer(Answer):
 
 
 class PoolForecast(AnswerModel):
-    """When a pool sells out."""
+    """When a pool sells out. Moments are by the clock: where a night lies between, it is reckoned with."""
 
     match_number: int
     category: int
@@ -214,7 +219,7 @@ class PoolForecast(AnswerModel):
 
 
 class ForecastAnswer(Answer):
-    """When pools sell out, if buyers go on as they did."""
+    """When pools sell out, if buyers go on as they did, and buy at the hours of the day at which they did."""
 
     made_at: datetime
     items: list[PoolForecast]

@@ -18,10 +18,14 @@ from analytics.figures.domain import (
     Summary,
 )
 from analytics.figures.forecast import HALF_LIFE_SECONDS
+from analytics.figures.hours import DAY_SECONDS, DAYS_MAX, HOUR_SECONDS, HourOfDay, OperationalTime
 from analytics.figures.judged import CANCELLED, PENDING, RESERVED, SYNTHETIC
+from shared.masterlist import PRICE_MAX
 
 Connection = duckdb.DuckDBPyConnection
 MINOR_UNITS = 100
+# Partners write what they want, and it stays in the log: a price that no master list may have is none.
+_PRICE = f"coalesce(CASE WHEN price BETWEEN 0 AND {PRICE_MAX} THEN price END, list_price, 0)"
 WITHIN = "logged_at >= $since AND logged_at < $until"
 HAPPENED = "happened_at >= $since AND happened_at < $until"
 _TIMES = {
@@ -126,7 +130,7 @@ def revenue(connection: Connection, group: MoneyGroup, span: Span, own: str, lim
         elsewhere AS (
             SELECT site, match_number, category, NULL AS country, logged_at AS moment, currency, 0 AS paid,
                 0 AS refunded,
-                CAST(round(counted * coalesce(price, list_price, 0) * {MINOR_UNITS}) AS BIGINT) AS partners
+                CAST(round(counted * {_PRICE} * {MINOR_UNITS}) AS BIGINT) AS partners
             FROM judged JOIN catalogue USING (match_number, category)
             WHERE action = '{RESERVED}' AND counted > 0 AND site <> $own AND {WITHIN}
         )
@@ -157,20 +161,62 @@ def countries(connection: Connection, span: Span, limit: int) -> list[Country]:
     return [Country(*row) for row in _rows(connection, sql, {**span.parameters(), "limit": limit})]
 
 
-def seen(connection: Connection, now: datetime, match_number: int | None) -> list[Seen]:
-    """The pools with what forecasts are made from; `now` in UTC without a zone."""
-    weight = f"pow(0.5, greatest(0, epoch($now) - epoch(logged_at)) / {HALF_LIFE_SECONDS})"
+def show_orders(connection: Connection) -> None:
+    """Makes the table `orders`, which forecasts ask more than one question of: what counts is judged once for all."""
+    connection.execute(f"""
+        CREATE TEMP TABLE orders AS SELECT match_number, category, logged_at, counted FROM judged
+        WHERE action = '{RESERVED}' AND counted > 0""")
+
+
+def hours_of_day(connection: Connection, now: datetime) -> list[HourOfDay]:
+    """The `orders` of all pools by hour of the last whole days; `now` in UTC without a zone.
+
+    The last day ends now. A day that the log does not reach back to the beginning of has seen some hours longer than
+    others, and so has, of its pool, the one in which that is sold out: they are left out.
+    """
     sql = f"""
-        WITH orders AS (
-            SELECT match_number, category, sum(counted) AS sold, sum({weight}) AS orders,
-                sum({weight} * counted) AS tickets
-            FROM judged WHERE action = '{RESERVED}' AND counted > 0 GROUP BY ALL
+        WITH aged AS (
+            SELECT *, CAST(floor(greatest(0, epoch($now) - epoch(logged_at)) / {DAY_SECONDS}) AS INTEGER) AS days_ago
+            FROM orders
+        ),
+        sold_out AS (
+            SELECT match_number, category, min(days_ago) AS days_ago
+            FROM aged JOIN pools USING (match_number, category)
+            GROUP BY match_number, category, capacity HAVING sum(counted) >= capacity
+        ),
+        whole AS (
+            SELECT floor((epoch($now) - epoch(min(logged_at))) / {DAY_SECONDS}) AS days FROM ticket_messages
+        )
+        SELECT a.days_ago, hour(logged_at), count(*)
+        FROM aged a LEFT JOIN sold_out s USING (match_number, category)
+        WHERE a.days_ago > coalesce(s.days_ago, -1) AND a.days_ago < least({DAYS_MAX}, (SELECT days FROM whole))
+        GROUP BY ALL"""
+    return [HourOfDay(*row) for row in _rows(connection, sql, {"now": now})]
+
+
+# When it was, in operational time, as `OperationalTime.of` has it.
+_OPERATIONAL = f"""floor(epoch(logged_at) / {DAY_SECONDS}) * {DAY_SECONDS} + $before[hour(logged_at) + 1]
+    + $paces[hour(logged_at) + 1] * (epoch(logged_at) % {HOUR_SECONDS})"""
+
+
+def seen(connection: Connection, now: float, time: OperationalTime, match_number: int | None) -> list[Seen]:
+    """The pools with what forecasts are made from, by the `orders`; `now` in operational time."""
+    sql = f"""
+        WITH weighed AS (
+            SELECT match_number, category, counted,
+                pow(0.5, greatest(0, $now - ({_OPERATIONAL})) / {HALF_LIFE_SECONDS}) AS weight
+            FROM orders
+        ),
+        summed AS (
+            SELECT match_number, category, sum(counted) AS sold, sum(weight) AS orders, sum(weight * counted) AS tickets
+            FROM weighed GROUP BY ALL
         )
         SELECT p.match_number, p.category, p.capacity, coalesce(sold, 0), kick_off, coalesce(orders, 0),
             coalesce(tickets, 0), (SELECT min(logged_at) FROM ticket_messages)
-        FROM pools p LEFT JOIN orders USING (match_number, category) LEFT JOIN matches USING (match_number)
+        FROM pools p LEFT JOIN summed USING (match_number, category) LEFT JOIN matches USING (match_number)
         WHERE $number IS NULL OR p.match_number = $number ORDER BY 1, 2"""
-    return [Seen(*row) for row in _rows(connection, sql, {"now": now, "number": match_number})]
+    parameters = {"now": now, "number": match_number, "paces": list(time.paces), "before": list(time.before)}
+    return [Seen(*row) for row in _rows(connection, sql, parameters)]
 
 
 def summary(connection: Connection, own: str) -> Summary:

@@ -13,7 +13,15 @@ from analytics.generator import files
 from analytics.generator.parameters import SIZES
 from analytics.generator.records import Told
 from analytics.generator.simulation import simulate
-from analytics.generator.topics import LogFollower, RealSales, TopicSink, in_chunks, read_masterlist, refuse_real_sales
+from analytics.generator.topics import (
+    LogFollower,
+    NoSuchTopic,
+    RealSales,
+    TopicSink,
+    in_chunks,
+    read_masterlist,
+    refuse_real_sales,
+)
 from analytics.lake.lake import Lake
 from analytics.settings import LakeCommandSettings
 from shared.errors import BrokerUnavailable
@@ -56,7 +64,7 @@ def generate(
             settings = load(KafkaSettings, environment)
             matches = _matches(masterlist, environment)
             _publish(settings, matches, simulate(matches, parameters, seed), follow_log=follow_log, force=force)
-    except (RealSales, files.AlreadyThere, BrokerUnavailable, Refused) as error:
+    except (RealSales, NoSuchTopic, files.AlreadyThere, BrokerUnavailable, Refused) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -73,6 +73,7 @@ class Parameters:
     refund_share: float = 0.03
     resale_share: float = 0.05
     resale_sold_share: float = 0.6
+    resale_released_share: float = 0.4  # of what is not sold: somebody holds it for a while and does not pay
     resale_premium: float = 1.1
     repriced_share: float = 0.3
     later_days: float = 5.0

@@ -44,8 +44,11 @@ class TicketRecord:
 LISTING_KINDS = (
     EventKind.LISTING_OPENED,
     EventKind.LISTING_REPRICED,
-    EventKind.LISTING_WITHDRAWN,
+    EventKind.LISTING_HELD,
+    EventKind.LISTING_RELEASED,
     EventKind.LISTING_SOLD,
+    EventKind.LISTING_WITHDRAWN,
+    EventKind.LISTING_ENDED,
 )
 
 Told = TicketRecord | SiteEvent

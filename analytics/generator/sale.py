@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analytics.generator.admission import Outcome, Pool
@@ -87,9 +88,14 @@ def _paid(simulation: "Simulation", sale: Sale) -> Iterator[float]:
 
 
 def _later(simulation: "Simulation") -> float:
-    """Some days, as long as the sale lasts: nothing is told of the time after the first kick-off."""
+    """Some days, as long as the sale lasts."""
+    return _in_time(simulation, simulation.choices.seconds(simulation.parameters.later_days * 86_400))
+
+
+def _in_time(simulation: "Simulation", seconds: float) -> float:
+    """So many, or fewer at the end: nothing is told of the time after the first kick-off."""
     left = simulation.tournament.sale_days * 86_400 - simulation.now
-    return min(simulation.choices.seconds(simulation.parameters.later_days * 86_400), max(1.0, left / 3))
+    return min(seconds, max(1.0, left / 3))
 
 
 def _refunded(simulation: "Simulation", sale: Sale) -> Iterator[float]:
@@ -109,6 +115,20 @@ def _resold(simulation: "Simulation", sale: Sale, *, by_site: bool) -> Iterator[
         factor = 1.0
         simulation.tell_of_listing(sale, EventKind.LISTING_REPRICED, factor, by_site=by_site)
         yield _later(simulation)
+    yield from _offered(simulation, sale, factor, by_site=by_site)
+
+
+def _offered(simulation: "Simulation", sale: Sale, factor: float, *, by_site: bool) -> Iterator[float]:
+    """Somebody holds it and pays, or lets the hold end, or nobody wants it. The site's own is ended by an admin."""
+    choices, parameters = simulation.choices, simulation.parameters
+    tell = partial(simulation.tell_of_listing, sale, factor=factor, by_site=by_site)
     sold = choices.happens(parameters.resale_sold_share)
-    end = EventKind.LISTING_SOLD if sold else EventKind.LISTING_WITHDRAWN
-    simulation.tell_of_listing(sale, end, factor, by_site=by_site)
+    if sold or choices.happens(parameters.resale_released_share):
+        held_by = simulation.identity()
+        tell(EventKind.LISTING_HELD, held_by=held_by)
+        thought = choices.seconds(parameters.think_seconds) if sold else parameters.hold_seconds
+        yield _in_time(simulation, min(thought, parameters.hold_seconds))
+        tell(EventKind.LISTING_SOLD if sold else EventKind.LISTING_RELEASED, held_by=held_by)
+    if not sold:
+        yield _later(simulation)
+        tell(EventKind.LISTING_ENDED if by_site else EventKind.LISTING_WITHDRAWN)

@@ -133,13 +133,17 @@ class Simulation:
         currency = self.parameters.currency
         self.tell(sale.buyer, kind, is_seen=False, reservation_id=sale.sale_id, amount=amount, currency=currency)
 
-    def tell_of_listing(self, sale: Sale, kind: EventKind, factor: float, *, by_site: bool) -> None:
-        """Tells an event of one ticket that is sold again, at so many times its price, by its owner or the site."""
+    def tell_of_listing(
+        self, sale: Sale, kind: EventKind, factor: float, *, by_site: bool, held_by: str | None = None
+    ) -> None:
+        """Tells an event of one ticket that is sold again, at so many times its price, by its owner or the site.
+
+        `held_by` is the reservation of who holds, held or has bought it. Each kind is told once of a sale.
+        """
         about: dict[str, Any] = {"match_number": sale.pool.match_number, "category": sale.category, "quantity": 1}
         about |= {"amount": round(self._price(sale) * factor), "currency": self.parameters.currency}
         about["event_id"] = listing_event_id(sale.sale_id, kind)
-        if kind is EventKind.LISTING_SOLD:
-            about["reservation_id"] = self.identity()  # the buyer's
+        about["reservation_id"] = held_by
         if by_site:
             about["subject"] = None
         self.tell(sale.buyer, kind, is_seen=False, **about)

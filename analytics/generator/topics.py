@@ -20,6 +20,10 @@ class RealSales(Exception):
     """Synthetic data do not belong here"""
 
 
+class NoSuchTopic(Exception):
+    """The broker has no topic of this name"""
+
+
 def refuse_real_sales(settings: KafkaSettings) -> None:
     """Raises `RealSales` where people buy: what is in a log stays there, and every site counts it."""
     names = (settings.sales_topic, settings.site_events_topic)
@@ -111,12 +115,20 @@ class TopicSink:
     A sale that was admitted in the simulation may be rejected there: it is cancelled then and nothing is paid.
     """
 
-    def __init__(self, settings: KafkaSettings, follower: LogFollower | None = None, *, forced: bool = False) -> None:
-        """Raises `RealSales` where people buy, unless `forced`."""
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        follower: LogFollower | None = None,
+        *,
+        forced: bool = False,
+        with_events: bool = True,
+    ) -> None:
+        """Raises `RealSales` where people buy, unless `forced`. Without events it sends ticket messages alone."""
         if not forced:
             refuse_real_sales(settings)
         self._settings = settings
         self._follower = follower
+        self._with_events = with_events
         self._publisher = Publisher(settings, guard=lambda: None)
         self._lost: set[str] = set()
         self._ended: set[str] = set()
@@ -134,12 +146,24 @@ class TopicSink:
         return record.sale_id in self._lost
 
     def __enter__(self) -> Self:
+        """Raises `NoSuchTopic` before anything is written: what is in a log stays there."""
         try:
             self._publisher.start()
+            self._find_topics()
         except BaseException:
             self._publisher.close()
             raise
         return self
+
+    def _find_topics(self) -> None:
+        settings, known = self._settings, self._publisher.topics()
+        if settings.sales_topic not in known:
+            raise NoSuchTopic(f"topic {settings.sales_topic} does not exist")
+        if self._with_events and settings.site_events_topic not in known:
+            raise NoSuchTopic(
+                f"topic {settings.site_events_topic} does not exist: CLIENT_ID (now {settings.client_id}) must name the"
+                " site that takes the events"
+            )
 
     def __exit__(self, *exc_info: object) -> None:
         self._publisher.close()
@@ -151,7 +175,11 @@ class TopicSink:
         self.messages += len(records)
         if self._follower is not None:
             self._hear_verdicts(self._follower, records)
-        events = [true for one in told if isinstance(one, SiteEvent) and (true := self._true(one))]
+        if self._with_events:
+            self._send_events([one for one in told if isinstance(one, SiteEvent)])
+
+    def _send_events(self, told: Sequence[SiteEvent]) -> None:
+        events = [true for one in told if (true := self._true(one))]
         self._publish([self._event(one) for one in events])
         self.events += len(events)
 

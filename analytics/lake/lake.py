@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from analytics.lake.tables import MOMENT, SCHEMA_VERSION, TABLES, LakeTable
-from shared.errors import DependencyUnavailable
+from shared.errors import DependencyUnavailable, in_a_line
 
 # DuckDB would fetch extensions from the network when a query seems to need one.
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
@@ -33,11 +33,14 @@ class LakeUnavailable(DependencyUnavailable):
 
 @contextmanager
 def reaching() -> Iterator[None]:
-    """Turns what the store raises when it is out of reach into `LakeUnavailable`."""
+    """Turns what the store raises when it is out of reach, or its disk is full, into `LakeUnavailable`."""
     try:
         yield
-    except OSError as error:
-        raise LakeUnavailable(f"the lake is out of reach: {str(error).splitlines()[0]}") from error
+    except (TableNotFoundError, SchemaMismatchError, CommitFailedError):
+        raise
+    except (OSError, DeltaError) as error:
+        # A file that cannot be written is an OSError only if it is a commit; of rows it is a DeltaError.
+        raise LakeUnavailable(f"the lake is out of reach: {in_a_line(error)}") from error
 
 
 class StalePosition(Exception):
@@ -50,7 +53,7 @@ def conflicting() -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
-        raise StalePosition(str(error).splitlines()[0]) from error
+        raise StalePosition(in_a_line(error)) from error
 
 
 def moving(positions: Mapping[str, int]) -> CommitProperties:

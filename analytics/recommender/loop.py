@@ -12,6 +12,7 @@ from analytics.recommender.registry import Registry
 from analytics.recommender.trainer_settings import TrainerSettings
 from analytics.recommender.training import Trained, train
 from shared.clock import Clock
+from shared.errors import in_a_line
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,7 @@ class Trainer:
             try:
                 self.once()
             except (LakeUnavailable, TableNotFoundError, OSError) as error:
-                log.warning("training_put_off", error=str(error).splitlines()[0])
+                log.warning("training_put_off", error=in_a_line(error))
             self._stopped.wait(self._settings.trainer_pause_seconds)
 
     def once(self) -> Trained | None:

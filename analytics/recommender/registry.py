@@ -110,7 +110,10 @@ class Registry:
 
     def prune(self, most: int) -> None:
         """Deletes the oldest versions beyond `most`, never the current one."""
-        current = self.current()
+        try:
+            current = self.current()
+        except BadModel:
+            current = None  # nothing is served that could be kept
         others = [version for version in self.versions() if version != current]
         for version in others[: max(0, len(others) - (most - 1))]:
             shutil.rmtree(self._place(version), ignore_errors=True)

@@ -20,7 +20,7 @@ from analytics.recommender.reasons import reason_of
 from analytics.recommender.registry import BadModel, Registry, Stored
 from analytics.recommender.settings import ServingSettings
 from shared.clock import Clock
-from shared.errors import DependencyUnavailable
+from shared.errors import DependencyUnavailable, in_a_line
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +126,7 @@ class Recommender:
             try:
                 self.renew()
             except (BadModel, LakeUnavailable, DeltaError, OSError) as error:
-                log.warning("model_not_renewed", error=str(error).splitlines()[0])
+                log.warning("model_not_renewed", error=in_a_line(error))
             except Exception:
                 # Recommendations are no reason to end a service that has figures to give.
                 log.exception("model_not_renewed")
@@ -140,11 +140,10 @@ def shelf_of(stored: Stored, catalogue: Catalogue, events: Events) -> Shelf:
     """A model over the catalogue of now; a subject's rows lie together."""
     known = np.flatnonzero(events.subject >= 0)
     order = known[np.argsort(events.subject[known], kind="stable")]
-    subject = events.subject[order]
-    begin = np.flatnonzero(np.diff(subject, prepend=-1))
-    end = np.append(begin[1:], len(subject))
+    numbers, first, counts = np.unique(events.subject[order], return_index=True, return_counts=True)
     subjects = {
-        events.subjects[subject[first]]: slice(int(first), int(last)) for first, last in zip(begin, end, strict=True)
+        events.subjects[number]: slice(int(begin), int(begin + count))
+        for number, begin, count in zip(numbers, first, counts, strict=True)
     }
     model = stored.model.aligned(stored.numbers, catalogue)
     kick_offs = tuple(row.kick_off for row in catalogue.rows)

@@ -3,7 +3,13 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import click
-from pyspark.sql import SparkSession
+
+try:
+    from pyspark.sql import SparkSession
+except ModuleNotFoundError as missing:
+    if (missing.name or "").split(".")[0] != "pyspark":
+        raise
+    raise SystemExit("Apache Spark is not installed here; run `sh deploy/spark.sh` first.") from None
 
 from analytics.lake.lake import Lake
 from analytics.settings import LakeCommandSettings

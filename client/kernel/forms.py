@@ -66,11 +66,12 @@ def read_form(raw: bytes, content_type: str) -> Form:
 def check_csrf(form: Form, token: str | None, fetch_site: str | None) -> None:
     """Raises `CsrfFailed` for a form that is not from a page of ours.
 
-    The token stands in a cookie that other sites cannot read, and in the form, where they could not have put it.
-    Browsers also say where a request comes from.
+    The token stands in a cookie that other sites cannot read, and in the form, where they could not have put it. A
+    cookie without a value is none: a form without a token would bear the same. Browsers also say where a request comes
+    from.
     """
     given = form.values.get(CSRF_FIELD, "")
-    if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+    if not token or not hmac.compare_digest(given.encode(), token.encode()):
         raise CsrfFailed("the form does not bear this browser's token")
     if fetch_site not in (None, "same-origin", "none"):
         raise CsrfFailed("the form was sent by a page of another site")

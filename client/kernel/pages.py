@@ -12,10 +12,11 @@ has been found to be one that the page is for, and a form was read that bears th
 becomes a page, too.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from flask import Response, g, request
@@ -29,10 +30,10 @@ from client.kernel.cookies import FORM_COOKIE, LANGUAGE_COOKIE, Jar
 from client.kernel.forms import check_csrf, read_form
 from client.kernel.problems import Trouble
 from client.kernel.sessions import Sessions
-from client.kernel.visits import HTML, Site, Visit
+from client.kernel.visits import HTML, Site, Visit, here
 from security.engine.challenge import PASS_COOKIE
 from shared import tracing
-from shared.errors import MatchdayError, MethodNotAllowed, NotFound, Unauthenticated
+from shared.errors import DependencyUnavailable, MatchdayError, MethodNotAllowed, NotFound, Unauthenticated
 from shared.http import HttpApp
 from shared.http.callers import (
     ACCESS_COOKIE,
@@ -40,13 +41,15 @@ from shared.http.callers import (
     PUBLIC,
     QUESTION_KEY,
     Access,
+    Caller,
     Gate,
     Question,
     RateClass,
     admit,
 )
-from shared.http.problems import as_error
-from shared.http.routes import NO_ROUTE, ROUTE_KEY
+from shared.http.openapi import errors_of
+from shared.http.problems import as_error, problem_response
+from shared.http.routes import NO_ROUTE, ROUTE_KEY, Endpoint, Route, Routes
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,14 @@ Handler = Callable[..., Response]
 HANDED_ON = ("User-Agent", "Accept", "Accept-Language")
 LANGUAGES_ACCEPTED_MAX = 500
 MACHINES = ("/health/", "/metrics")
+# Names of one machine that are different sites to a browser: each has cookies of its own.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+DESCRIPTION = (
+    "The pages. Described is what their own scripts ask, and whoever runs the service. What people open, pages and"
+    " files, is not: it changes when it should look otherwise."
+)
 
 
 @dataclass(frozen=True)
@@ -98,12 +109,13 @@ class PagesApp(HttpApp):
     """The app of the pages: what every service has, and HTML in place of JSON."""
 
     def __init__(self, site: Site, lines: Lines, sessions: Sessions, gate: Gate | None) -> None:
-        super().__init__("client", "Pages for people.", site.settings, gate=gate)
+        super().__init__("client", DESCRIPTION, site.settings, gate=gate)
         self.site = site
         self.declared: list[Page] = []
         self._lines = lines
         self._sessions = sessions
         self._gate = gate
+        self._for_programs: list[re.Pattern[str]] = []
 
     def add_pages(self, pages: Pages) -> None:
         """Serves the pages of one part."""
@@ -111,13 +123,45 @@ class PagesApp(HttpApp):
             self.declared.append(page)
             self.add_url_rule(page.path, page.endpoint, self._server(page), methods=[page.method])
 
+    def add_routes(self, part: Routes, wiring: object = None) -> None:
+        super().add_routes(part, wiring)
+        self._for_programs += [_form(route.path) for route in part.routes]
+
+    def add_scripts(self, part: Routes, wiring: object) -> None:
+        """Serves what the pages' scripts ask: routes like those of any service, to a visit like that of any page."""
+        self.parts.append(part)
+        for route in part.routes:
+            endpoint = Endpoint(route, wiring, self._enter, self._bodies, self._actions)
+            self.endpoints.append(endpoint)
+            self._for_programs.append(_form(route.path))
+            self.add_url_rule(
+                route.flask_rule, f"{route.method} {route.path}", self._told_to(endpoint), methods=[route.method]
+            )
+
+    def _told_to(self, endpoint: Endpoint) -> Callable[..., Response]:
+        def serve(**path: str) -> Response:
+            try:
+                response = endpoint(**path)
+            except Refused as refused:
+                # The service has counted it already.
+                request.environ.pop(QUESTION_KEY, None)
+                raise relayed(refused, endpoint) from refused
+            return self._finish(g.visit, response)
+
+        return serve
+
+    def _enter(self, route: Page | Route, *, vouched: bool = False) -> Caller:  # noqa: ARG002 - as `Guard` has it
+        visit = self._visit()
+        visit.account = self._sessions.account(visit.jar)
+        self._ask_gate(route, visit)
+        self._let_in(route, visit)
+        return Caller(visit.address, visit.account)
+
     def _server(self, page: Page) -> Callable[..., Response]:
         def serve(**path: Any) -> Response:
             request.environ[ROUTE_KEY] = page.path
-            visit = self._visit()
-            visit.account = self._sessions.account(visit.jar)
-            self._ask_gate(page, visit)
-            self._let_in(page, visit)
+            self._enter(page)
+            visit: Visit = g.visit
             if page.method == "POST":
                 self._read_form(visit)
             return self._finish(visit, page.handler(visit, **path))
@@ -144,7 +188,7 @@ class PagesApp(HttpApp):
         visit: Visit = g.visit
         return visit
 
-    def _ask_gate(self, page: Page, visit: Visit) -> None:
+    def _ask_gate(self, page: Page | Route, visit: Visit) -> None:
         if self._gate is None or page.limit == "none":
             return
         account, environ = visit.account, request.environ
@@ -153,7 +197,7 @@ class PagesApp(HttpApp):
         environ[HEADERS_KEY] = self._gate.check(question)
         environ[QUESTION_KEY] = question
 
-    def _let_in(self, page: Page, visit: Visit) -> None:
+    def _let_in(self, page: Page | Route, visit: Visit) -> None:
         if visit.account is None:
             try:
                 visit.account = self._sessions.renew(visit.jar, visit.calls)
@@ -177,13 +221,34 @@ class PagesApp(HttpApp):
         # The pages are what a proxy leads everything to that is nobody else's; health and metrics are not for those.
         if request.path.startswith(MACHINES) and "X-Forwarded-For" in request.headers:
             raise NotFound("there is nothing here")
+        if self._under_another_name():
+            request.environ.setdefault(ROUTE_KEY, NO_ROUTE)
+            return Response("", 307, [("Location", f"{self.site.settings.public_url}{here()}")])
         return super().dispatch_request()
+
+    def _under_another_name(self) -> bool:
+        """Whether a browser calls this machine otherwise than PUBLIC_URL does. Payments and mails lead back to that
+        name, where it would be without its cookies: so it goes there from the first page on."""
+        ours = urlsplit(self.site.settings.public_url)
+        try:
+            asked = urlsplit(f"//{request.environ.get('HTTP_HOST', '')}")
+            same_port = asked.port == ours.port
+        except ValueError:
+            return False
+        both = {asked.hostname, ours.hostname}
+        looks = request.method in ("GET", "HEAD") and not self._is_for_programs()
+        return looks and same_port and len(both) == 2 and both.issubset(LOOPBACK)
 
     # What goes wrong
 
+    def _is_for_programs(self) -> bool:
+        path = request.path
+        return path.startswith(MACHINES) or any(form.fullmatch(path) for form in self._for_programs)
+
     def handle_user_exception(self, e: Exception) -> Response:
-        if request.path.startswith(MACHINES):
-            return super().handle_user_exception(e)
+        if self._is_for_programs():
+            response = problem_response(as_error(e))
+            return self._finish(g.visit, response) if "visit" in g else response
         visit: Visit = g.visit if "visit" in g else self._visit()
         request.environ.setdefault(ROUTE_KEY, NO_ROUTE)
         if isinstance(e, Refused):
@@ -243,3 +308,18 @@ class PagesApp(HttpApp):
             return visit.render("error.html", 503, trouble=Trouble.of(refused), request_id=tracing.request_id())
         method = "get" if request.method in ("GET", "HEAD") else "post"
         return visit.render("challenge.html", 403, challenge=challenge, method=method, target=visit.here)
+
+
+def _form(path: str) -> re.Pattern[str]:
+    """What the paths of a route look like, variables and all."""
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)))
+
+
+def relayed(refused: Refused, endpoint: Endpoint) -> MatchdayError:
+    """What a script is told of a refusal by a service: the same, if its document says that this may come."""
+    kind = {each.code: each for each in errors_of(endpoint)}.get(refused.code)
+    if kind is None:
+        return DependencyUnavailable(f"a service answered {refused.code}", retry_after=refused.retry_after)
+    members = {name: refused.problem[name] for name in kind.members if name in refused.problem}
+    detail = refused.problem.get("detail")
+    return kind(None if detail is None else str(detail), retry_after=refused.retry_after, **members)

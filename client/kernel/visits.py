@@ -101,9 +101,14 @@ class Visit:
     @property
     def here(self) -> str:
         """Path and query of this request, to come back to."""
-        query = request.environ.get("QUERY_STRING", "")
-        path = quote(request.path)
-        return path if request.method != "GET" or not query else f"{path}?{query}"
+        return here()
+
+
+def here() -> str:
+    """Path and query of this request; of one that changes something the path alone."""
+    query = request.environ.get("QUERY_STRING", "")
+    path = quote(request.path)
+    return path if request.method not in ("GET", "HEAD") or not query else f"{path}?{query}"
 
 
 def own_path(text: str | None, otherwise: str = "/") -> str:

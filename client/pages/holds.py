@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from client import api
 from client.calls import Json, Refused
@@ -108,14 +108,13 @@ def _draw(visit: Visit, reservation: Json, token: str | None, **how: bool) -> Re
     )
 
 
-@pages.get("/reservations/<uuid:reservation_id>/status")
-def tell_status(visit: Visit, reservation_id: UUID) -> Response:
-    """For the page's script: answers when the status is another than the one that it knows."""
+def status_of(visit: Visit, reservation_id: UUID, known: str | None) -> Json:
+    """For the page's script: the reservation, as soon as its status is another than the one that is known."""
     token = key_to(visit, reservation_id)
     reservation = api.reservation(visit.calls, str(reservation_id), token)
-    if reservation["status"] == request.args.get("known"):
+    if reservation["status"] == known:
         reservation = api.reservation(visit.calls, str(reservation_id), token, WAIT_SECONDS_MAX)
-    return jsonify(status=reservation["status"], expiresAt=reservation["expiresAt"])
+    return reservation
 
 
 @pages.post("/reservations/<uuid:reservation_id>/cancel")

@@ -45,6 +45,7 @@ REASONS = {
     "match_began": N_("The match has begun."),
     "admitted": N_("Somebody has gone in with the ticket."),
     "ticket_void": N_("The ticket is not valid any more."),
+    "by_admin": N_("The site has ended this offer."),
 }
 WHY_NOT = {
     "admitted": N_("Somebody has gone in with this ticket."),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from babel.dates import format_timedelta
-from flask import Response, jsonify
+from flask import Response
 
 from client import market
 from client.calls import Json, Refused, new_key
@@ -63,7 +63,7 @@ def take_place(visit: Visit, number: int) -> Response:
 def show_place(visit: Visit, number: int) -> Response:
     """Where one stands in the line. A page that is loaded again finds the same place."""
     match = find_match(visit, number)
-    found = _find(visit, number)
+    found = find_place(visit, number)
     state = found["state"] if found else "none"
     if found is None and market.room(visit.calls, number)["open"]:
         state = "open"
@@ -73,8 +73,8 @@ def show_place(visit: Visit, number: int) -> Response:
     return response
 
 
-def _find(visit: Visit, number: int) -> Json | None:
-    """The visitor's place; None without one that counts."""
+def find_place(visit: Visit, number: int) -> Json | None:
+    """The visitor's place; None without one that counts. Raises `Refused`."""
     token = place_of(visit.jar, number)
     if token is None:
         return None
@@ -85,18 +85,6 @@ def _find(visit: Visit, number: int) -> Json | None:
             raise
         _keep(visit.jar, number, None)
         return None
-
-
-@pages.get("/matches/<int:number>/wait/status")
-def tell_place(visit: Visit, number: int) -> Response:
-    """For the page's script, at once: very many may wait, and each open answer would take a thread of ours."""
-    found = _find(visit, number)
-    if found is None:
-        return jsonify(state="none")
-    told = {name: found[name] for name in ("state", "position", "pollSeconds")}
-    response = jsonify(**told, estimate=estimate(visit, found["estimateSeconds"]))
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 def estimate(visit: Visit, seconds: int) -> str:

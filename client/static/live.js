@@ -49,25 +49,47 @@ function showMatch(event) {
   show(document.querySelector(`[data-match="${event.matchNumber}"] .status`), best);
 }
 
+const COME_BACK = [5000, 15000]; // those who were refused together do not come back together
+const lost = document.querySelector("#lost");
+
+let stream;
+let comingBack;
+
+// Says beside the numbers whether they can still be believed.
+function setLost(isLost) {
+  lost.hidden = !isLost;
+  document.documentElement.dataset.followed = isLost ? "no" : "yes";
+}
+
 function follow() {
-  const stream = new EventSource(root.dataset.live);
+  leave();
+  stream = new EventSource(root.dataset.live);
   stream.addEventListener("availability", (message) => {
     const event = JSON.parse(message.data);
     if (document.querySelector("[data-pool]")) event.categories.forEach(showPool);
     else showMatch(event);
-    document.documentElement.dataset.followed = "yes";
+    setLost(false);
   });
-  return stream;
+  stream.addEventListener("open", () => setLost(false));
+  stream.addEventListener("unavailable", () => setLost(true));
+  stream.addEventListener("error", () => {
+    setLost(true);
+    // A browser takes up a stream again that broke, but not one that was refused.
+    if (stream.readyState !== EventSource.CLOSED) return;
+    const [least, most] = COME_BACK;
+    comingBack = setTimeout(follow, least + Math.random() * (most - least));
+  });
+}
+
+function leave() {
+  clearTimeout(comingBack);
+  stream?.close();
 }
 
 if (root) {
   // A page that nobody looks at holds no connection.
-  let stream = document.hidden ? null : follow();
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      stream?.close();
-      stream = null;
-    } else stream ??= follow();
-  });
-  addEventListener("pagehide", () => stream?.close());
+  if (!document.hidden) follow();
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", (event) => event.persisted && follow());
 }

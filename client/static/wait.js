@@ -2,7 +2,8 @@
 const room = document.querySelector("[data-wait]");
 const position = document.querySelector("#position");
 const estimate = document.querySelector("#estimate");
-const PAUSE_MAX = 60;
+// A place for which nobody asks for half a minute is lost: also after a failure ask sooner.
+const PAUSE_MAX = 12;
 
 async function follow() {
   let pause = Number(room.dataset.poll);
@@ -18,7 +19,7 @@ async function follow() {
       if (estimate.textContent !== line.estimate) estimate.textContent = line.estimate;
       pause = line.pollSeconds;
     } catch {
-      pause = Math.min(PAUSE_MAX, pause * 2);
+      pause = Math.max(pause, Math.min(PAUSE_MAX, pause * 2));
     }
   }
 }

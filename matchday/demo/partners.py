@@ -62,7 +62,7 @@ class Partners:
         try:
             with (
                 LogFollower(self._settings, self._masterlist) as follower,
-                TopicSink(self._settings, follower) as sink,
+                TopicSink(self._settings, follower, with_events=False) as sink,
             ):
                 for number, record in enumerate(self._records):
                     if self._enough.wait(self._pause):

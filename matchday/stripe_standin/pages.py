@@ -56,24 +56,58 @@ ELEMENT = """\
 (() => {
   const base = new URL(document.currentScript.src).origin;
   const FIELDS = [
-    ["number", "Card number", "cc-number", "4242 4242 4242 4242", 23],
-    ["expiry", "Expiry (MM / YY)", "cc-exp", "12 / 34", 7],
-    ["cvc", "Security code", "cc-csc", "123", 4],
+    ["number", "cc-number", "4242 4242 4242 4242", 23],
+    ["expiry", "cc-exp", "12 / 34", 7],
+    ["cvc", "cc-csc", "123", 4],
   ];
+  const WORDS = {
+    en: {
+      card: "Card", number: "Card number", expiry: "Expiry (MM / YY)", cvc: "Security code",
+      away: "The payment service is out of reach.",
+    },
+    ar: {
+      card: "البطاقة", number: "رقم البطاقة", expiry: "تاريخ الانتهاء (شهر / سنة)", cvc: "رمز الأمان",
+      wrong_number: "رقم البطاقة غير صحيح.", wrong_expiry: "تاريخ انتهاء البطاقة غير صالح.",
+      wrong_cvc: "رمز الأمان غير صحيح.", declined: "رُفضت بطاقتك.", away: "لا يمكن الوصول إلى خدمة الدفع.",
+    },
+    es: {
+      card: "Tarjeta", number: "Número de tarjeta", expiry: "Caducidad (MM / AA)", cvc: "Código de seguridad",
+      wrong_number: "El número de la tarjeta no es correcto.", wrong_expiry: "La fecha de caducidad no es válida.",
+      wrong_cvc: "El código de seguridad no es correcto.", declined: "La tarjeta ha sido rechazada.",
+      away: "No se puede llegar al servicio de pago.",
+    },
+    fr: {
+      card: "Carte", number: "Numéro de carte", expiry: "Expiration (MM / AA)", cvc: "Code de sécurité",
+      wrong_number: "Le numéro de carte est incorrect.", wrong_expiry: "La date d’expiration n’est pas valable.",
+      wrong_cvc: "Le code de sécurité est incorrect.", declined: "Votre carte a été refusée.",
+      away: "Le service de paiement est injoignable.",
+    },
+  };
+  const wordsOf = (locale) => WORDS[(locale ?? "en").slice(0, 2)] ?? WORDS.en;
+  // What the API says of a card is English, as Stripe's is; Stripe.js says it in the page's language.
+  const told = (error, words) => {
+    if (error?.type !== "card_error" || !words.declined) return error?.message ?? "";
+    const about = /number|expir|cvc/.exec(error.code ?? "")?.[0].replace("expir", "expiry");
+    return words[`wrong_${about}`] ?? words.declined;
+  };
   class PaymentElement {
+    constructor(words) { this.words = words; }
     mount(where) {
       const place = typeof where === "string" ? document.querySelector(where) : where;
       const group = document.createElement("fieldset");
       group.className = "StandinElement";
       const legend = document.createElement("legend");
-      legend.textContent = "Card";
+      legend.textContent = this.words.card;
       group.append(legend);
       this.inputs = {};
-      for (const [name, words, autocomplete, placeholder, maxLength] of FIELDS) {
+      for (const [name, autocomplete, placeholder, maxLength] of FIELDS) {
         const label = document.createElement("label");
         const input = document.createElement("input");
-        Object.assign(input, { autocomplete, placeholder, maxLength, required: true, inputMode: "numeric" });
-        label.append(words + " ", input);
+        // Digits run from left to right in every language, and so month / year.
+        Object.assign(input, {
+          autocomplete, placeholder, maxLength, required: true, inputMode: "numeric", dir: "ltr",
+        });
+        label.append(this.words[name] + " ", input);
         group.append(label);
         this.inputs[name] = input;
       }
@@ -91,7 +125,7 @@ ELEMENT = """\
     }
   }
   const idOf = (clientSecret) => clientSecret.split("_secret_")[0];
-  window.Stripe = (key) => {
+  window.Stripe = (key, { locale: ofStripe } = {}) => {
     const ask = async (method, path, fields) => {
       const form = new URLSearchParams(fields);
       const query = method === "GET" ? "?" + form : "";
@@ -112,9 +146,9 @@ ELEMENT = """\
       return result;
     };
     return {
-      elements: ({ clientSecret }) => ({
+      elements: ({ clientSecret, locale = ofStripe }) => ({
         clientSecret,
-        create() { return (this.element = new PaymentElement()); },
+        create() { return (this.element = new PaymentElement(wordsOf(locale))); },
         getElement() { return this.element ?? null; },
         submit: async () => ({}),
       }),
@@ -124,9 +158,9 @@ ELEMENT = """\
         try {
           result = await confirm(secret, elements.element.values(), confirmParams.return_url);
         } catch {
-          result = { error: { type: "api_connection_error", message: "The payment service is out of reach." } };
+          result = { error: { type: "api_connection_error", message: elements.element.words.away } };
         }
-        elements.element.error.textContent = result.error?.message ?? "";
+        elements.element.error.textContent = told(result.error, elements.element.words);
         if (result.paymentIntent?.status === "succeeded" && redirect === "always" && confirmParams.return_url) {
           const back = new URL(confirmParams.return_url, window.location);
           back.searchParams.set("payment_intent", result.paymentIntent.id);

@@ -24,7 +24,8 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """What a seller has to get for one listing: `amount` is the price less the fee. It is due until it is paid."""
+    """What a seller has to get for one listing: `amount` is the price less the fee and what is withheld, since
+    money went back to the seller for the same tickets. It is due until it is paid; of nothing, never."""
 
     id: str
     account_id: str
@@ -35,6 +36,7 @@ class Payout:
     amount: int
     currency: str
     created_at: datetime
+    withheld: int = 0
     paid_at: datetime | None = None
     paid_by: str | None = None
     note: str | None = None
@@ -45,8 +47,13 @@ def fee_of(price: int, percent: int) -> int:
     return (price * percent + 50) // 100
 
 
+def given_twice(received: int, refunded: int, resold: int) -> int:
+    """What a seller would have twice of `received`: as refunds, and by selling what `resold` was paid for."""
+    return max(0, refunded + resold - received)
+
+
 def credit_entries(price: int, fee: int, currency: str, account_id: str) -> list[Entry]:
-    """The price leaves the site's sales: the seller gets it, and leaves the fee."""
+    """The price, or what is not withheld of it, leaves the site's sales: the seller gets it, and leaves the fee."""
     whose = seller(account_id)
     return [*move(price, currency, whose, Account.SALES), *move(fee, currency, Account.FEES, whose)]
 

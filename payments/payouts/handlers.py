@@ -1,12 +1,13 @@
 """Use cases of sellers' credits and payouts: one function each, one transaction each."""
 
 import uuid
+from datetime import datetime
 
 import structlog
 
 from payments import store as all_payments
 from payments.handlers import Site
-from payments.payouts import store
+from payments.payouts import store, withholding
 from payments.payouts.domain import Credit, Payout, credit_entries, fee_of, payout_entries
 from payments.reservations import TARGET
 from payments.tables import inbox
@@ -17,7 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 def credit(site: Site, fee_percent: int, told: Credit, message_id: str | None) -> Payout:
-    """A ticket was sold again: its seller is credited, once for each listing, less the fee of that moment.
+    """A ticket was sold again: its seller is credited, once for each listing, less the fee of that moment and
+    what has to be withheld.
 
     Raises `NotFound` for a payment that is none of ours, `Conflict` when the listing was credited otherwise.
     """
@@ -25,20 +27,26 @@ def credit(site: Site, fee_percent: int, told: Credit, message_id: str | None) -
         if all_payments.find(connection, told.payment_id, lock=True) is None:
             raise NotFound("there is no such payment")
         fee = fee_of(told.price, fee_percent)
-        due = Payout(
-            str(uuid.uuid4()), told.account_id, told.listing_id, told.payment_id, told.price, fee, told.price - fee,
-            told.currency, site.clock.now(),
-        )  # fmt: skip
+        withheld = withholding.of_credit(connection, told, told.price - fee)
+        due = _due(told, fee, withheld, site.clock.now())
         new = inbox_of.claim(connection, inbox, message_id, TARGET)
         if new and store.insert_payout(connection, due, told):
-            entries = credit_entries(due.price, due.fee, due.currency, due.account_id)
+            entries = credit_entries(due.price - withheld, due.fee, due.currency, due.account_id)
             all_payments.write_ledger(connection, f"credit:{due.listing_id}", due.payment_id, entries)
-            log.info("seller_credited", listing=due.listing_id, amount=due.amount, fee=due.fee)
+            log.info("seller_credited", listing=due.listing_id, amount=due.amount, fee=due.fee, withheld=withheld)
             return due
         known = store.of_listing(connection, told.listing_id)
         if known is None or (known.payment_id, known.account_id) != (told.payment_id, told.account_id):
             raise Conflict("this listing was credited to somebody else, or for another payment")
         return known
+
+
+def _due(told: Credit, fee: int, withheld: int, now: datetime) -> Payout:
+    amount = told.price - fee - withheld
+    return Payout(
+        str(uuid.uuid4()), told.account_id, told.listing_id, told.payment_id, told.price, fee, amount, told.currency,
+        now, withheld, paid_at=None if amount else now,
+    )  # fmt: skip
 
 
 def listed(site: Site, account_id: str | None, due: bool | None, after: str | None, limit: int) -> list[Payout]:

@@ -44,7 +44,10 @@ class Payout(AnswerModel):
     status: Literal["due", "paid"]
     price: int = Field(description="What the buyer paid.")
     fee: int = Field(description="What the site keeps.")
-    amount: int = Field(description="What the seller gets: the price less the fee.")
+    withheld: int = Field(
+        description="What is kept back: a refund of the same tickets was on its way when they were sold."
+    )
+    amount: int = Field(description="What the seller gets: the price less the fee and what is withheld.")
     currency: str
     created_at: datetime = Field(description="When the ticket was sold.")
     paid_at: datetime | None
@@ -58,6 +61,7 @@ class Payout(AnswerModel):
             status="due" if payout.paid_at is None else "paid",
             price=payout.price,
             fee=payout.fee,
+            withheld=payout.withheld,
             amount=payout.amount,
             currency=payout.currency,
             created_at=payout.created_at,

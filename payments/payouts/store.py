@@ -13,7 +13,7 @@ COLUMNS = tuple(payouts.c[name] for name in Payout.__dataclass_fields__)
 
 
 def insert_payout(connection: Connection, payout: Payout, credit: Credit) -> bool:
-    """Writes a payout that is due; False when there is one for the listing."""
+    """Writes a new payout; False when there is one for the listing."""
     row = insert(payouts).values(
         id=payout.id,
         account_id=payout.account_id,
@@ -26,6 +26,8 @@ def insert_payout(connection: Connection, payout: Payout, credit: Credit) -> boo
         amount=payout.amount,
         currency=payout.currency,
         created_at=payout.created_at,
+        withheld=payout.withheld,
+        paid_at=payout.paid_at,
     )
     return connection.execute(row.on_conflict_do_nothing().returning(payouts.c.id)).first() is not None
 
@@ -44,6 +46,19 @@ def _one(connection: Connection, which: sa.ColumnElement[bool], *, lock: bool = 
     query = select(*COLUMNS).where(which)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else Payout(*row)
+
+
+def withheld_of(connection: Connection, reservation_id: str) -> list[Payout]:
+    """Payouts for tickets of a seller's reservation of which something is withheld, locked, the newest first."""
+    query = select(*COLUMNS).where(payouts.c.sold_reservation_id == reservation_id, payouts.c.withheld > 0)
+    newest = query.order_by(payouts.c.created_at.desc(), payouts.c.id.desc())
+    return [Payout(*row) for row in connection.execute(newest.with_for_update())]
+
+
+def release(connection: Connection, payout_id: str, released: int) -> None:
+    """Makes a part of what is withheld the seller's: the payout is due, also when there was nothing to pay before."""
+    grown = {"withheld": payouts.c.withheld - released, "amount": payouts.c.amount + released, "paid_at": None}
+    connection.execute(update(payouts).where(payouts.c.id == payout_id).values(grown))
 
 
 def listed(

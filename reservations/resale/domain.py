@@ -1,7 +1,7 @@
 """Listings: tickets that somebody sells again. No I/O; `now` is an argument; money is in the currency's minor units.
 
-open → held → sold; held → open when the hold ends; open → withdrawn by the seller; open or held → ended by what happens
-to the ticket, its match or its owner. What is sold, withdrawn or ended stays so.
+open → held → sold; held → open when the hold ends; open → withdrawn by the seller; open → ended by an admin; open or
+held → ended by what happens to the ticket, its match or its owner. What is sold, withdrawn or ended stays so.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,7 @@ class EndReason(StrEnum):
     TICKET_VOID = "ticket_void"
     ACCOUNT_DELETED = "account_deleted"
     REFUND_FAILED = "refund_failed"
+    BY_ADMIN = "by_admin"
 
 
 class ListingHeld(Conflict):
@@ -97,7 +98,8 @@ class PriceAboveCap(MatchdayError):
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A ticket for sale. `face_price` is what the site sold it for first; `seller_id` is None for the site's own and
-    when the seller's account is gone; `held_by` is the reservation of who holds or has bought it.
+    when the seller's account is gone; `held_by` is the reservation of who holds or has bought it. `ended_by` is the
+    account of the admin who has ended it, `note` what that one wrote about it.
 
     `version` counts its changes from 1: of two events the one with the higher version is the later one.
     """
@@ -116,11 +118,33 @@ class Listing:
     reason: EndReason | None = None
     held_by: str | None = None
     version: int = 1
+    ended_by: str | None = None
+    note: str | None = None
 
     @property
     def is_live(self) -> bool:
         """Whether it is offered, or held by somebody who may still pay."""
         return self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an admin looks for; None means anything."""
+
+    id: str | None = None
+    state: ListingState | None = None
+    match_number: int | None = None
+    seller_id: str | None = None
+    by_site: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A listing as admins see it. `seller_email` is what the seller had the ticket with; None for the site's own, and
+    when the seller's account is gone."""
+
+    listing: Listing
+    seller_email: str | None
 
 
 def price_cap(face_price: int, cap_percent: int) -> int:
@@ -233,6 +257,18 @@ def end(listing: Listing, reason: EndReason, now: datetime) -> Listing:
         return listing
     state = ListingState.WITHDRAWN if reason is EndReason.ACCOUNT_DELETED else ListingState.ENDED
     return _changed(replace(listing, state=state, reason=reason, held_by=None), now)
+
+
+def end_by_admin(listing: Listing, admin_id: str, note: str, now: datetime) -> Listing:
+    """Takes it off the market for good. Raises `ListingHeld`, `ListingEnded`; what an admin has ended stays as it is.
+
+    Who holds it was promised the ticket until the hold ends: that promise is kept.
+    """
+    if listing.reason is EndReason.BY_ADMIN:
+        return listing
+    _check_open(listing)
+    ended = replace(listing, state=ListingState.ENDED, reason=EndReason.BY_ADMIN, ended_by=admin_id, note=note)
+    return _changed(ended, now)
 
 
 def _check_open(listing: Listing) -> None:

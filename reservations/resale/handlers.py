@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import Connection
 
 from reservations import analytics
@@ -17,9 +18,11 @@ from reservations.resale import domain, store, transitions
 from reservations.resale.domain import (
     AlreadyListed,
     Change,
+    Found,
     Listing,
     ListingEnded,
     OwnListing,
+    Search,
     Worth,
     check_price,
     check_resellable,
@@ -36,6 +39,8 @@ from shared.site_events import EventKind
 from shop.inventory import holds
 from shop.inventory.catalogue import begun_matches, find_match
 from shop.inventory.domain import Pool, State
+
+log = structlog.get_logger(__name__)
 
 KEY_SCOPE = "listings"
 
@@ -172,6 +177,34 @@ def resold(site: Site, reservation: Reservation) -> int:
     """What was paid, in minor units, for those of a reservation's tickets that their owner has sold again."""
     with site.database.transaction() as connection:
         return store.sold_of(connection, reservation.id) * (reservation.amount // reservation.quantity)
+
+
+# Administrating
+
+
+def found(site: Site, search: Search, after: Place | None, limit: int) -> tuple[list[Found], Place | None]:
+    """Anybody's listings, the newest first, and where the next page begins."""
+    with site.database.transaction() as connection:
+        fit = store.found(connection, search, after, limit + 1)
+    page = fit[:limit]
+    return page, Place(page[-1].listing.created_at, page[-1].listing.id) if len(fit) > limit else None
+
+
+def end_by_admin(site: Site, admin_id: str, listing_id: str, note: str) -> Found:
+    """Takes anybody's listing off the market; again nothing changes.
+
+    Raises `NotFound`, `ListingHeld`, `ListingEnded`.
+    """
+    with site.database.transaction() as connection:
+        listing = store.find(connection, listing_id, lock=True)
+        if listing is None:
+            raise NotFound("there is no such listing")
+        changed = domain.end_by_admin(listing, admin_id, note, site.clock.now())
+        if changed is not listing:
+            transitions.write(connection, changed, Change.ENDED)
+            log.info("listing_ended", listing=listing.id, reason=domain.EndReason.BY_ADMIN.value, by=admin_id)
+        (ended,) = store.found(connection, Search(id=listing_id), None, 1)
+        return ended
 
 
 # Buying

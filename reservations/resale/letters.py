@@ -40,6 +40,9 @@ it as due until it is paid out.
 
 Offer {listing}
 """)
+WITHHELD = N_("""\
+{withheld} of the price is kept back: it was refunded to you for the same tickets.
+""")
 
 
 def write_when_credited(site: Site, sender: str) -> OnDelivered:
@@ -70,12 +73,15 @@ def _seller(connection: Connection, credit: Mapping[str, Any]) -> Reservation | 
 
 
 def sold_letter(seller: Reservation, fixture: Fixture, listing_id: str, credit: Mapping[str, Any]) -> Mail:
-    """That the ticket is sold; `credit` is payments' answer: `price`, `fee` and `amount` in minor units, `currency`."""
+    """That the ticket is sold; `credit` is payments' answer: `price`, `fee`, `withheld` and `amount` in minor units,
+    and `currency`."""
     language = tongue(seller.language)
     money = {
         name: language.together(language.amount(major(credit[name]), credit["currency"]))
-        for name in ("price", "fee", "amount")
+        for name in ("price", "fee", "withheld", "amount")
     }
     facts = about(language, fixture) | money | {"match": fixture.match_number, "listing": listing_id}
     subject, text = (language.say(each, **facts) for each in (SOLD_SUBJECT, SOLD))
+    if credit["withheld"]:
+        text = f"{text}\n{language.say(WITHHELD, **facts)}"
     return Mail("sold", seller.email, subject, text, language=language.code)

@@ -18,18 +18,29 @@ from reservations.resale.domain import (
     PriceAboveCap,
 )
 from reservations.resale.handlers import Offer
-from reservations.resale.schemas import NewHold, NewListing, NewPrice, OwnListings
+from reservations.resale.schemas import (
+    AnyListing,
+    AnyListings,
+    EndOfListing,
+    ListingQuery,
+    NewHold,
+    NewListing,
+    NewPrice,
+    OwnListings,
+)
 from reservations.resale.schemas import OwnListing as OwnListingAnswer
 from reservations.schemas import SPOKEN, ResaleHeaders, Reservation
 from reservations.wiring import Wiring
 from shared import tracing
 from shared.errors import DependencyUnavailable, Forbidden, IdempotencyKeyReused, NotFound, ValidationFailed
-from shared.http import LOCATION, SIGNED_IN, Account, Caller, IdempotencyHeaders, Routes, json_answer
+from shared.http import LOCATION, SIGNED_IN, Account, Caller, IdempotencyHeaders, Routes, json_answer, roles
 from shared.http.validation import violation
 from shared.idempotency import body_hash
 from shop.inventory.domain import Pool
 
 listings = Routes("resale", "Sell a ticket to somebody else, and buy one.")
+
+admin_listings = Routes("resale of all", "For admins.")
 
 CHANGING = (NotFound, Forbidden, ListingHeld, ListingEnded, DependencyUnavailable)
 NO_POOL = Pool(0, 0)  # of a wish that does not know yet what the listing is for
@@ -83,6 +94,28 @@ def reprice_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: NewP
 def withdraw_listing(wiring: Wiring, caller: Caller, listing_id: UUID) -> OwnListingAnswer:
     """Take the ticket off the market, as long as nobody holds it. One that is withdrawn is answered as it is."""
     return OwnListingAnswer.of(handlers.withdraw(wiring.site, _account(caller).id, str(listing_id)))
+
+
+@admin_listings.get("/api/resale/listings", answer=AnyListings, access=roles("admin"), raises=[DependencyUnavailable])
+def list_listings(wiring: Wiring, query: ListingQuery) -> AnyListings:
+    """What anybody has ever offered, newest first, with who sells it."""
+    page, place = handlers.found(wiring.site, query.search(), query.place(), query.limit)
+    return AnyListings(items=[AnyListing.seen(each) for each in page], next_cursor=place.cursor() if place else None)
+
+
+@admin_listings.post(
+    "/api/resale/listings/{listingId}/end",
+    answer=AnyListing,
+    access=roles("admin"),
+    fresh=True,
+    raises=[NotFound, ListingHeld, ListingEnded, DependencyUnavailable],
+)
+def end_listing(wiring: Wiring, caller: Caller, listing_id: UUID, body: EndOfListing) -> AnyListing:
+    """Take a listing off the market, whoever sells it, as long as nobody holds it.
+
+    The ticket stays its owner's. What an admin has ended already is answered as it is.
+    """
+    return AnyListing.seen(handlers.end_by_admin(wiring.site, _account(caller).id, str(listing_id), body.note))
 
 
 @listings.post(

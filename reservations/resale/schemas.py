@@ -7,17 +7,22 @@ from uuid import UUID
 
 from pydantic import Field
 
+from reservations.paging import PageQuery
 from reservations.resale import domain
 from reservations.resale.domain import major
 from reservations.schemas import EMAIL, LANGUAGE_ABOUT, Price
 from shared.errors import ValidationFailed
 from shared.http import AnswerModel, BodyModel, Language
+from shared.http.models import PATH_INT_MAX
 from shared.http.validation import violation
 
 PRICE_MAX = 10_000_000
 PRICE_ABOUT = (
     "In the currency's major units, with two decimals at most: 82.5. Up to a cap in percent of the face value."
 )
+
+
+ListingStatus = Literal["open", "held", "sold", "withdrawn", "ended"]
 
 
 class _Priced(BodyModel):
@@ -51,6 +56,32 @@ class NewHold(BodyModel):
     language: Language | None = Field(None, description=LANGUAGE_ABOUT)
 
 
+class ListingQuery(PageQuery):
+    """Which listings."""
+
+    id: UUID | None = Field(None, description="Only this one.")
+    status: ListingStatus | None = Field(None, description="Only those.")
+    match_number: int | None = Field(None, ge=1, le=PATH_INT_MAX, description="Only those for this match.")
+    seller_id: UUID | None = Field(None, description="Only those of this account.")
+    by_site: bool | None = Field(None, description="Only the site's own, or only those of others.")
+
+    def search(self) -> domain.Search:
+        """The same for the use case."""
+        return domain.Search(
+            None if self.id is None else str(self.id),
+            None if self.status is None else domain.ListingState(self.status),
+            self.match_number,
+            None if self.seller_id is None else str(self.seller_id),
+            self.by_site,
+        )
+
+
+class EndOfListing(BodyModel):
+    """Why an admin ends a listing."""
+
+    note: str = Field(min_length=1, max_length=200, description="For other admins; the seller does not see it.")
+
+
 class OwnListing(AnswerModel):
     """A listing, as its seller sees it."""
 
@@ -58,11 +89,11 @@ class OwnListing(AnswerModel):
     ticket_id: UUID
     match_number: int
     category: int
-    status: Literal["open", "held", "sold", "withdrawn", "ended"] = Field(
+    status: ListingStatus = Field(
         description="open → held → sold; held → open when the hold ends; withdrawn by its seller; ended by others."
     )
     reason: str | None = Field(
-        description="Why it ended: match_began, admitted, ticket_void, account_deleted or refund_failed."
+        description="Why it ended: match_began, admitted, ticket_void, account_deleted, refund_failed or by_admin."
     )
     price: Price = Field(description="In the currency's major units.")
     amount: int = Field(description="The same in the currency's minor units.")
@@ -91,6 +122,38 @@ class OwnListing(AnswerModel):
             changed_at=listing.changed_at,
             version=listing.version,
         )
+
+
+class AnyListing(OwnListing):
+    """A listing, as admins see it."""
+
+    by_site: bool = Field(description="Whether the site itself sells a ticket that was given back.")
+    seller_id: UUID | None = Field(description="The seller's account; null for the site's own, and when it is deleted.")
+    seller_email: str | None = Field(description="What the seller had the ticket with.")
+    held_by: UUID | None = Field(description="The reservation of who holds or has bought it.")
+    ended_by: UUID | None = Field(description="The admin who has ended it.")
+    note: str | None = Field(description="What that admin wrote about it.")
+
+    @classmethod
+    def seen(cls, found: domain.Found) -> Self:
+        """The listing with who sells, holds and has ended it."""
+        listing = found.listing
+        return cls(
+            **dict(OwnListing.of(listing)),
+            by_site=listing.by_site,
+            seller_id=None if listing.seller_id is None else UUID(listing.seller_id),
+            seller_email=found.seller_email,
+            held_by=None if listing.held_by is None else UUID(listing.held_by),
+            ended_by=None if listing.ended_by is None else UUID(listing.ended_by),
+            note=listing.note,
+        )
+
+
+class AnyListings(AnswerModel):
+    """Listings of all, the newest first, and how to get the next ones."""
+
+    items: list[AnyListing]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get the next page; null on the last one.")
 
 
 class OwnListings(AnswerModel):

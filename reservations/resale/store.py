@@ -8,20 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select, text, tuple_, update
 
 from reservations.domain import Reservation
-from reservations.resale.domain import EndReason, Listing, ListingState
+from reservations.resale.domain import EndReason, Found, Listing, ListingState, Search
 from reservations.tables import LIVE_LISTING, listings, resale_holds, reservations, tickets
 from shop.inventory.domain import Follows, Pool, Sale, SaleKey, State
 
 NAMES = (
     "id", "ticket_id", "seller_id", "by_site", "match_number", "category", "price", "face_price", "currency",
-    "created_at", "changed_at", "state", "reason", "held_by", "version",
+    "created_at", "changed_at", "state", "reason", "held_by", "version", "ended_by", "note",
 )  # fmt: skip
-CHANGING = ("price", "changed_at", "state", "reason", "held_by", "version")
+CHANGING = ("price", "changed_at", "state", "reason", "held_by", "version", "ended_by", "note")
 COLUMNS = tuple(listings.c[name] for name in NAMES)
 
 
 def _listing(row: Any) -> Listing:
-    values = dict(row._mapping)
+    values = {name: row._mapping[name] for name in NAMES}
     pool = Pool(values.pop("match_number"), values.pop("category"))
     state, reason = ListingState(values.pop("state")), values.pop("reason")
     return Listing(**values, pool=pool, state=state, reason=None if reason is None else EndReason(reason))
@@ -95,6 +95,32 @@ def of_seller(connection: Connection, account_id: str, after: tuple[datetime, st
         query = query.where(tuple_(listings.c.created_at, listings.c.id) < after)
     rows = connection.execute(query.order_by(listings.c.created_at.desc(), listings.c.id.desc()).limit(limit))
     return [_listing(row) for row in rows]
+
+
+def found(connection: Connection, search: Search, after: tuple[datetime, str] | None, limit: int) -> list[Found]:
+    """Listings that fit, the newest first, from behind `after` on (created at, id), with their sellers' addresses."""
+    email = sa.case((listings.c.seller_id.is_not(None), reservations.c.email)).label("email")
+    query = (
+        select(email, *COLUMNS)
+        .join(tickets, tickets.c.id == listings.c.ticket_id)
+        .join(reservations, reservations.c.id == tickets.c.reservation_id)
+        .where(*_fits(search))
+    )
+    if after is not None:
+        query = query.where(tuple_(listings.c.created_at, listings.c.id) < after)
+    rows = connection.execute(query.order_by(listings.c.created_at.desc(), listings.c.id.desc()).limit(limit))
+    return [Found(_listing(row), row.email) for row in rows]
+
+
+def _fits(search: Search) -> list[sa.ColumnElement[bool]]:
+    wanted = {
+        "id": search.id,
+        "state": None if search.state is None else search.state.value,
+        "match_number": search.match_number,
+        "seller_id": search.seller_id,
+        "by_site": search.by_site,
+    }
+    return [listings.c[name] == value for name, value in wanted.items() if value is not None]
 
 
 def forget_seller(connection: Connection, account_id: str) -> None:

@@ -28,11 +28,11 @@ from shop.inventory.domain import State
 log = structlog.get_logger(__name__)
 
 
-def write(connection: Connection, listing: Listing, kind: Change) -> Listing:
-    """A change of a listing that is locked, with its event."""
+def write(connection: Connection, listing: Listing, kind: Change, held_by: str | None = None) -> Listing:
+    """A change of a listing that is locked, with its events; `held_by` is the reservation whose hold ends by it."""
     store.save(connection, listing)
     events.tell(connection, listing, kind)
-    analytics.tell_listing(connection, listing, kind)
+    analytics.tell_listing(connection, listing, kind, held_by)
     return listing
 
 
@@ -59,7 +59,7 @@ def end(connection: Connection, listing: Listing, reason: EndReason, now: dateti
     held_by = listing.held_by
     changed = domain.end(listing, reason, now)
     is_withdrawn = changed.state is domain.ListingState.WITHDRAWN
-    write(connection, changed, Change.WITHDRAWN if is_withdrawn else Change.ENDED)
+    write(connection, changed, Change.WITHDRAWN if is_withdrawn else Change.ENDED, held_by)
     if held_by is not None:
         _end_hold(connection, held_by, State.CANCELLED, now)
     log.info("listing_ended", listing=listing.id, reason=reason.value)
@@ -90,7 +90,7 @@ def release(connection: Connection, listing_id: str, reservation_id: str, into: 
         return False
     changed = domain.release(listing, reservation_id, now)
     if changed is not listing:
-        write(connection, changed, Change.RELEASED)
+        write(connection, changed, Change.RELEASED, reservation_id)
     return True
 
 

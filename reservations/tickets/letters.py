@@ -119,8 +119,8 @@ def _facts(language: Tongue, reservation: Reservation) -> dict[str, object]:
 def about(language: Tongue, fixture: Fixture) -> dict[str, object]:
     """What is told of a match."""
     return {
-        "teams": words.teams(fixture),
+        "teams": words.teams(language, fixture),
         "stage": words.stage(language, fixture),
-        "place": words.place(fixture),
+        "place": words.place(language, fixture),
         "kick_off": " ".join(words.kick_off(language, fixture.date_utc, fixture.zone)),
     }

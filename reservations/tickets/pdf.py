@@ -55,7 +55,7 @@ def qr_png(code: str, pixels_a_module: int = QR_PIXELS_A_MODULE) -> bytes:
 def print_tickets(sheets: Sequence[Sheet], site: str) -> bytes:
     """The tickets of one reservation as one PDF; `site` is whose they are."""
     paper, fixture = Paper(tongue(sheets[0].language)), sheets[0].fixture
-    paper.set_title(paper.say(TITLE, teams=words.teams(fixture), number=fixture.match_number))
+    paper.set_title(paper.say(TITLE, teams=words.teams(paper.tongue, fixture), number=fixture.match_number))
     paper.set_author(site)
     paper.set_creation_date(sheets[0].ticket.issued_at)
     for sheet in sheets:
@@ -113,9 +113,9 @@ def _head(paper: Paper, sheet: Sheet, site: str) -> None:
 
 
 def _title(paper: Paper, fixture: Fixture) -> None:
-    teams = words.teams(fixture)
+    teams = words.teams(paper.tongue, fixture)
     paper.set_font(FONT, "B", _fitting(paper, teams))
-    paper.write_line(teams, paper.font_size * 1.25, own=False)
+    paper.write_line(teams, paper.font_size * 1.25)
     paper.set_font(FONT, "", 13)
     paper.set_text_color(GREY)
     paper.write_line(words.stage(paper.tongue, fixture), 8)
@@ -135,7 +135,7 @@ def _fitting(paper: Paper, text: str) -> int:
 
 def _facts(paper: Paper, sheet: Sheet) -> None:
     fixture, ticket = sheet.fixture, sheet.ticket
-    _fact(paper, STADIUM, words.place(fixture))
+    _fact(paper, STADIUM, words.place(paper.tongue, fixture))
     _fact(paper, KICK_OFF, *words.kick_off(paper.tongue, fixture.date_utc, fixture.zone), own=True)
     _fact(paper, CATEGORY, paper.tongue.number(ticket.category))
     _fact(paper, PRICE, paper.tongue.amount(sheet.price, sheet.currency))

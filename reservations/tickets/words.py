@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reservations.languages import N_, Tongue
 from reservations.tickets.domain import Fixture
+from shared import names
 
 NAME_CHARS_MAX = 60
 # The names that `shared.masterlist` gives.
@@ -24,15 +25,15 @@ SAME_DAY_IN_UTC = N_("({time} UTC)")
 OTHER_DAY_IN_UTC = N_("({day}, {time} UTC)")
 
 
-def teams(fixture: Fixture) -> str:
-    """Both teams on one line."""
-    return f"{short(fixture.home_team)} – {short(fixture.away_team)}"
+def teams(tongue: Tongue, fixture: Fixture) -> str:
+    """Both teams on one line; for a place that nobody has yet, what will decide it."""
+    home, away = (short(names.team(tongue.code, name)) for name in (fixture.home_team, fixture.away_team))
+    return f"{home} – {away}"
 
 
-def place(fixture: Fixture) -> str:
+def place(tongue: Tongue, fixture: Fixture) -> str:
     """Stadium and city."""
-    stadium = short(fixture.stadium)
-    return f"{stadium}, {fixture.city}" if fixture.city else stadium
+    return names.place(tongue.code, short(fixture.stadium), fixture.city)
 
 
 def stage(tongue: Tongue, fixture: Fixture) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from security.engine.rates import Rates, parse
-from shared.settings import HttpSettings, split_list
+from shared.settings import Concealed, HttpSettings, split_list
 
 CLASSES = (
     "read", "write", "hold", "pay", "sign_in", "sign_up", "mail", "gate", "webhook", "internal", "nowhere",
@@ -41,7 +41,7 @@ def _field(default: str, what: str) -> Any:
 class GateSettings(HttpSettings):
     """What the gate of a service goes by."""
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(description="redis://host:port/number")
+    redis_url: Annotated[str, AfterValidator(_redis_url), Concealed()] = Field(description="redis://host:port/number")
     redis_seconds_max: float = Field(
         0.1, gt=0, le=5, description="Longest wait for Redis; after one that was in vain nobody waits until it is back."
     )

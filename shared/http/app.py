@@ -19,7 +19,7 @@ from shared.errors import NotFound
 from shared.http import docs, openapi, paths
 from shared.http.actions import ActionBook, Auditor
 from shared.http.auth import ServiceTokenGuard
-from shared.http.body import BodyReader
+from shared.http.body import BodyReader, leaves_body
 from shared.http.callers import HEADERS_KEY, Accounts, Gate
 from shared.http.client import ClientAddress
 from shared.http.cors import Cors
@@ -47,6 +47,7 @@ _SECURITY_HEADERS = [
     ("Strict-Transport-Security", "max-age=31536000"),
 ]
 _API_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+_CLOSE = ("Connection", "close")
 _NO_STORE = ("Cache-Control", "no-store")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -278,6 +279,9 @@ class _Exchange:
         headers.append(("X-Request-Id", tracing.request_id() or ""))
         headers += self._cors.headers(self._environ.get("HTTP_ORIGIN"))
         headers += self._environ.get(HEADERS_KEY, ())
+        if leaves_body(self._environ):
+            # The server closes the connection then, and does not always say so: the next request on it would be lost.
+            headers.append(_CLOSE)
         self.status = status
         self.streams = "content-length" not in names and status[:3] not in ("204", "304")
         return self._start(status, headers, exc_info) if exc_info else self._start(status, headers)

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -25,6 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 DEPTH_MAX = 64
 SLOT_SECONDS_MAX = 2.0
 WHOLE_MAX = 2**53
+READ_KEY = "matchday.body_read"  # where in the WSGI environment is said that the whole body has been read
 _FRACTION = re.compile(rb"[0-9][.eE]")
 _NUL = b"\\u0000"
 
@@ -102,7 +104,14 @@ def read_bytes(bytes_max: int) -> bytes:
         raise BadRequest("the body ended early")
     if len(raw) > bytes_max:
         raise BodyTooLarge(f"at most {bytes_max} bytes are taken")
+    environ[READ_KEY] = True
     return raw
+
+
+def leaves_body(environ: Mapping[str, Any]) -> bool:
+    """Whether the request has a body that nobody has read to its end."""
+    has_body = environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+    return has_body and READ_KEY not in environ
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -5,7 +5,7 @@ camelCase outside, snake_case inside. What comes in is strict: no unknown member
 
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydantic.alias_generators import to_camel
 
 IDEMPOTENCY_KEY_LONGEST = 255
@@ -51,6 +51,14 @@ class AnswerModel(BaseModel):
 def _no_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
+    return value
+
+
+def not_below(value: object, info: ValidationInfo, least: str) -> object:
+    """For the validator of a range's upper end: raises ValueError when it is below the lower end, the field `least`."""
+    other = info.data.get(least)
+    if value is not None and other is not None and value < other:
+        raise ValueError("must not be below the other end of the range")
     return value
 
 

@@ -113,6 +113,11 @@ class Publisher:
         """One round trip to the broker. Raises `BrokerUnavailable`."""
         self._loop.run(self._started().client.fetch_all_metadata(), REQUEST_MS / 1000)
 
+    def topics(self) -> set[str]:
+        """The names of the topics that the broker has now. Raises `BrokerUnavailable`."""
+        found = self._loop.run(self._started().client.fetch_all_metadata(), REQUEST_MS / 1000)
+        return set(found.topics())
+
     def publish(self, messages: Sequence[Outgoing]) -> list[Place]:
         """Sends the messages in their order and waits for every acknowledgement; places in the same order.
 

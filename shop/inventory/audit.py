@@ -10,10 +10,10 @@ from sqlalchemy import Connection, func, select, text
 
 from shared.wire import Headers
 from shop.inventory import store
-from shop.inventory.domain import Counters, Pool, Sale
+from shop.inventory.domain import Counters, Pool, Sale, SaleKey, State
 from shop.inventory.positions import Position
 from shop.inventory.records import load_headers
-from shop.inventory.tables import evidence, log_positions, refused, sold_by_minute
+from shop.inventory.tables import evidence, log_positions, refused, sales, sold_by_minute
 from shop.inventory.tables import side_records as side_records_table
 
 
@@ -64,6 +64,15 @@ def pools(connection: Connection) -> dict[Pool, Counters]:
 def own_sales(connection: Connection) -> list[Sale]:
     """All sales of this site's own buyers."""
     return store.read_own_sales(connection)
+
+
+def verdicts(connection: Connection) -> dict[SaleKey, State | None]:
+    """Of every sale of every site what the log has made of it; None when the log has not shown it."""
+    columns = sales.c
+    rows = connection.execute(
+        select(columns.client_id, columns.sale_id, columns.match_number, columns.category, columns.log_state)
+    )
+    return {SaleKey(row[0], row[1], Pool(row[2], row[3])): None if row[4] is None else State(row[4]) for row in rows}
 
 
 def refused_offsets(connection: Connection, topic: str) -> dict[int, set[int]]:

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from shared.errors import ValidationFailed
 from shared.http import AnswerModel, BodyModel, QueryModel
-from shared.http.models import PATH_INT_MAX
+from shared.http.models import PATH_INT_MAX, not_below
 from shared.http.validation import violation
 from shop.listings import domain
 from shop.listings.domain import Place, Search, SortKey
@@ -73,11 +73,10 @@ class ListingQuery(QueryModel):
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = Field(None, max_length=120, description="`nextCursor` of the page before, with the same sort.")
 
-    @model_validator(mode="after")
-    def _range_has_an_inside(self) -> Self:
-        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
-            raise ValueError("priceMin must not be above priceMax")
-        return self
+    @field_validator("price_max")
+    @classmethod
+    def _not_below(cls, value: object, info: ValidationInfo) -> object:
+        return not_below(value, info, "price_min")
 
     def search(self) -> Search:
         """The same for the use case; a price between two minor units is rounded to the inside."""

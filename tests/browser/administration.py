@@ -6,13 +6,14 @@ from playwright.sync_api import expect
 
 from tests.browser import shopping
 from tests.browser.chromium import Visitor
-from tests.browser.market import buy, employ
+from tests.browser.market import PASSWORD, buy, employ, offer
 from tests.browser.tour import Visits
 from tests.sites import RunningSite
 
 PAGES = (
     "/admin", "/admin/figures", "/admin/refused", "/admin/evidence", "/admin/security", "/admin/payments",
-    "/admin/ledger", "/admin/payouts", "/admin/people", "/admin/waiting-rooms", "/admin/actions", "/admin/password",
+    "/admin/ledger", "/admin/resale", "/admin/payouts", "/admin/people", "/admin/waiting-rooms", "/admin/actions",
+    "/admin/password",
 )  # fmt: skip
 
 
@@ -35,13 +36,35 @@ def find_payment(admin: Visitor, buyer: str) -> None:
     expect(page.get_by_role("heading", name="Give money back")).to_be_visible()
 
 
+def put_up(visit: Visits, match: int) -> str:
+    """Somebody offers a ticket; the address."""
+    page, seller = visit().page, shopping.new_email()
+    shopping.sign_up(page, seller, PASSWORD)
+    buy(page, match, None)
+    offer(page, "70")
+    return seller
+
+
+def find_listing(admin: Visitor, seller: str) -> None:
+    """Opens the only listing of a seller."""
+    page = admin.page
+    page.goto("/admin/resale")
+    page.get_by_label("Seller: e-mail address or account").fill(seller)
+    page.get_by_role("button", name="Search").click()
+    page.locator("tbody th a").first.click()
+    expect(page.get_by_role("heading", name="End this offer")).to_be_visible()
+
+
 def admin_tour(visit: Visits, site: RunningSite) -> Iterator[tuple[str, Visitor]]:
     """Walks through the admins' pages; there is something to see on most of them."""
     buyer = shopping.new_email()
     buy(visit().page, 21, buyer)
+    seller = put_up(visit, 22)
     admin = admin_of(visit, site)
     for path in PAGES:
         admin.page.goto(path)
         yield path.strip("/").replace("/", "-"), admin
     find_payment(admin, buyer)
     yield "admin-payment", admin
+    find_listing(admin, seller)
+    yield "admin-listing", admin

@@ -1,22 +1,25 @@
 """One site and one browser for all tests of the pages; gone before the next folder: Playwright keeps the event loop."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from analytics.lake.lake import Lake
 from matchday.run import Run
 from matchday.servers import Kafka, Postgres, Valkey
 from tests.browser.chromium import Visitor, open_browser
 from tests.eventually import eventually
+from tests.lakes import fill_with_sales
 from tests.shared_sites import Ground, common_ground
 from tests.sites import RunningSite
 from tests.system.test_two_sites import knows_the_matches
 
 PROCESSES = (
     "shop", "shop-consumer", "users", "users-worker", "security", "reservations", "reservations-relay",
-    "reservations-worker", "payments", "payments-worker", "client", "mailbox", "stripe-standin",
+    "reservations-worker", "payments", "payments-worker", "analytics", "client", "mailbox", "stripe-standin",
 )  # fmt: skip
 
 
@@ -28,11 +31,12 @@ def ground(_postgres: Postgres, _valkey: Valkey, _kafka: Kafka, server_run: Run,
 
 @pytest.fixture(scope="package")
 def site(ground: Ground) -> RunningSite:
-    """A site with twenty tickets in each category."""
+    """A site with twenty tickets in each category, and simulated sales in its lake."""
     made = ground.make_site(
         "matchday", only=PROCESSES, WORKER_POLL_SECONDS="0.1", RATE_SCALE="1000", PASSWORD_MEMORY_KIB="8192",
         PASSWORD_ROUNDS="1", RESALE_ENDS_AT_KICK_OFF="off", RECOMMENDED_WAIT_SECONDS="10",
     )  # fmt: skip
+    fill_with_sales(Lake(made.environment["LAKE_URI"]), datetime.now(UTC))
     made.start()
     eventually(lambda: knows_the_matches(made), 60)
     return made

@@ -169,6 +169,22 @@ def test_an_account_from_signing_up_to_a_new_password(visit: Visits, site: Runni
     expect(page).to_have_url(re.compile("/sign-in"))
 
 
+def test_the_card_is_asked_for_in_the_buyer_s_language_and_month_comes_before_year(visit: Visits) -> None:
+    reader = visit(locale="ar")
+    page = reader.page
+    page.goto("/matches/11")
+    page.locator("[data-pool='1'] input").check()
+    page.locator("input[name=email]").fill(shopping.new_email())
+    page.locator("form[action$='/hold'] button").click()
+    page.locator("a[href$='/pay']").click()
+    for label, value in (("رقم البطاقة", shopping.DECLINED), ("تاريخ الانتهاء", "12 / 40"), ("رمز الأمان", "123")):
+        page.get_by_label(label).fill(value)
+    expect(page.get_by_label("تاريخ الانتهاء")).to_have_css("direction", "ltr")
+    page.locator("#payment button").click()
+    expect(page.get_by_role("alert").filter(has_text="رُفضت بطاقتك")).to_be_visible()
+    assert reader.complaints == []
+
+
 def test_a_guest_opens_a_reservation_in_another_browser_by_its_code(visit: Visits) -> None:
     first, other = visit().page, visit().page
     shopping.hold(first, 26, shopping.new_email())

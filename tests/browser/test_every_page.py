@@ -98,3 +98,15 @@ def test_nothing_moves_while_a_page_loads(visit: Visits) -> None:
         visitor.page.goto(path)
         expect(visitor.page.locator("html")).to_have_attribute("data-followed", "yes")
         assert visitor.page.evaluate(watch) < 0.01
+
+
+def test_a_page_says_when_its_numbers_may_be_old_and_comes_back_by_itself(visit: Visits) -> None:
+    page = visit().page
+    streams = "**/api/availability/stream*"
+    page.route(streams, lambda route: route.fulfill(status=503, content_type="application/problem+json", body="{}"))
+    for path in ("/matches", "/matches/9"):
+        page.goto(path)
+        expect(page.locator("#lost")).to_be_visible()
+    page.unroute(streams)
+    expect(page.locator("html")).to_have_attribute("data-followed", "yes", timeout=60_000)
+    expect(page.locator("#lost")).to_be_hidden()

@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from analytics.app import create_app
 from analytics.lake.lake import Lake
@@ -45,6 +46,8 @@ def test_every_answer_to_a_stranger_is_a_documented_one(case: Case[Any]) -> None
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_to_an_admin_or_the_operator_is_a_documented_one(case: Case[Any]) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"} if case.path.startswith("/internal/") else signer.bearer("admin")
-    # Without a model the answer is the documented 503.
-    excluded: list[CheckFunction] = [not_a_server_error] if case.path == "/internal/recommendations" else []
+    # No schema can say which end of a range of times is the later one.
+    excluded: list[CheckFunction] = [positive_data_acceptance]
+    if case.path == "/internal/recommendations":
+        excluded.append(not_a_server_error)  # without a model the answer is the documented 503
     case.call_and_validate(headers=headers, excluded_checks=excluded)

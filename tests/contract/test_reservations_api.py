@@ -68,3 +68,10 @@ def test_every_answer_about_listings_to_an_account_is_a_documented_one(case: Cas
     excluded: list[CheckFunction] = [positive_data_acceptance, ignored_auth]
     excluded += [allow_header_conformance, unsupported_method] if case.path in BESIDE_TICKETS else []
     case.call_and_validate(headers=SIGNER.bearer(), excluded_checks=excluded)
+
+
+@schema.include(path=["/api/resale/listings", "/api/resale/listings/{listingId}/end"]).parametrize()
+@pytest.mark.usefixtures("signed")
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_about_listings_to_an_admin_is_a_documented_one(case: Case[Any]) -> None:
+    case.call_and_validate(headers=SIGNER.bearer("admin"), excluded_checks=[positive_data_acceptance, ignored_auth])

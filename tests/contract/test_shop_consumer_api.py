@@ -29,6 +29,7 @@ from tests.tokens import Signer
 
 REFUSED = (b"no JSON", json.dumps({"meta": {"action": "TICKET_PENDING"}, "body": {"matchNumber": 900}}).encode())
 SOLD = 3
+SALE = "4c5c3f5e-9d0e-4f49-8f3d-7a0f3f1f7c11"
 signer = Signer()
 schema = schemathesis.openapi.from_dict(document_app("shop_consumer").openapi())
 
@@ -47,6 +48,8 @@ def ground(_postgres: Postgres, _valkey: Valkey, _kafka: Kafka, server_run: Run,
             async with AIOKafkaProducer(bootstrap_servers=made.kafka.bootstrap_servers) as producer:
                 for value in (*[message("TICKET_RESERVED")] * SOLD, *REFUSED, message("TICKET_PENDING", 64, 2)):
                     await producer.send_and_wait(made.topics.sales, value, headers=[("clientId", b"atlas")])
+                named = [("clientId", b"atlas"), ("saleId", SALE.encode())]
+                await producer.send_and_wait(made.topics.sales, message("TICKET_PENDING", 3), headers=named)
 
         asyncio.run(send())
         yield made
@@ -128,3 +131,21 @@ def test_a_recount_is_told_as_documented_whether_it_differs_or_not(consumer: Run
             connection.execute(change, (-1,))
     assert (told.status_code, told.json()["code"]) == (409, "counters_differ")
     assert {each["matchNumber"] for each in told.json()["differences"]} == {2}
+    assert told.json()["verdicts"] == []
+
+
+def test_a_verdict_that_is_not_the_logs_is_told_though_all_numbers_are_right(consumer: RunningSite) -> None:
+    eventually(lambda: ask(consumer, "GET", "/api/lag").json()["items"][0]["lag"] == 0, 30)
+    change = "UPDATE shop.sales SET log_state = %s WHERE sale_id = %s"
+    with psycopg.connect(consumer.database_url, autocommit=True) as connection:
+        assert connection.execute(change, ("lost", SALE)).rowcount == 1
+        try:
+            told = ask(consumer, "GET", "/api/verify")
+        finally:
+            connection.execute(change, ("held", SALE))
+    assert (told.status_code, told.json()["code"]) == (409, "counters_differ")
+    assert told.json()["differences"] == []
+    assert told.json()["verdicts"] == [
+        {"clientId": "atlas", "saleId": SALE, "matchNumber": 3, "category": 1, "stored": "lost", "recounted": "held"}
+    ]
+    assert ask(consumer, "GET", "/api/verify").json()["equal"] is True

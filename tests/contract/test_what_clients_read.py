@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from shared.errors import MatchdayError
 from tests.contract.door import document_app
 
-SERVICES = ("payments", "reservations", "security", "shop", "shop_consumer", "users")
+SERVICES = ("client", "payments", "reservations", "security", "shop", "shop_consumer", "users")
 APPS = {service: document_app(service) for service in SERVICES}
 PROBLEM = "application/problem+json"
 

@@ -19,15 +19,19 @@ from tests.guards.test_routes import APPS, OPERATIONS, SAFE, Operation, every_op
 
 # Routes for admins and our own services that judge the role themselves: at the gate, all day, with their own records.
 AT_THE_GATE = {"POST /api/tickets/verify", "POST /api/tickets/admissions"}
+TELL_AGAIN = "POST /internal/deliveries/{deliveryId}/retry"  # of each service that has something to tell others
 # The operator's, by the service token; the other routes below /internal are for our own services.
 OF_THE_OPERATOR = {
-    "payments": {"POST /internal/deliveries/{deliveryId}/retry", "POST /internal/payments/{paymentId}/refunds"},
+    "payments": {TELL_AGAIN, "POST /internal/payments/{paymentId}/refunds"},
+    "reservations": {TELL_AGAIN},
     "security": {"POST /internal/security/lists", "DELETE /internal/security/lists/{entryId}"},
-    "users": {"POST /internal/accounts/roles"},
+    "shop_consumer": {TELL_AGAIN},
+    "users": {TELL_AGAIN, "POST /internal/accounts/roles"},
 }
-# What moves money or gives rights.
+# What moves money, takes what is another's off the market, or gives rights.
 FRESH = {
     "payments": {"POST /api/payments/{paymentId}/refunds", "POST /api/payments/payouts/{payoutId}/paid"},
+    "reservations": {"POST /api/resale/listings/{listingId}/end"},
     "users": {"PUT /api/users/accounts/{accountId}/roles"},
 }
 
@@ -54,6 +58,12 @@ def test_what_admins_change_is_audited_without_anybody_thinking_of_it(operation:
 def test_what_the_operator_changes_by_the_service_token_is_audited(service: str) -> None:
     audited = {_name(route) for route in _of(service) if route.audited and route.internal}
     assert audited == OF_THE_OPERATOR.get(service, set())
+
+
+def test_whoever_has_to_tell_others_something_lets_an_operator_see_and_repeat_it() -> None:
+    # At the least, security is to be told what admins change.
+    telling = {operation.service for operation in OPERATIONS if operation.endpoint.route.audited} - {"security"}
+    assert telling == {service for service in APPS if TELL_AGAIN in {_name(route) for route in _of(service)}}
 
 
 @pytest.mark.parametrize("service", APPS)
@@ -123,6 +133,7 @@ BODIES: dict[str, Any] = {
     "addEntryInternally": {"kind": "block", "network": "192.0.2.1", "reason": "a test"},
     "setWaitingRoom": {"mode": "on"},
     "payOut": {},
+    "endListing": {"note": "a test"},
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from security.domain import rate_class_of
 from security.engine.settings import GateSettings
@@ -114,6 +114,11 @@ def test_internal_routes_are_guarded_and_say_so(operation: Operation) -> None:
 # Whoever adds a route that anybody may call writes it down here, too. What is for health, metrics and documentation
 # (no limit) is not listed.
 PUBLIC = {
+    "client": {
+        "GET /api/availability/stream",
+        "GET /matches/{matchNumber}/wait/status",
+        "GET /reservations/{reservationId}/status",
+    },
     "payments": {"POST /api/payments/webhook"},  # Stripe's signature
     "reservations": {
         "GET /api/tickets/keys",
@@ -218,7 +223,7 @@ def test_the_gate_is_asked_before_anything_else(operation: Operation) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_service_has_a_gate(service: str) -> None:
     source = inspect.getsource(importlib.import_module(f"{service}.app"))
-    assert f'RedisGate("{service}", settings).start()' in source
+    assert re.search(rf'RedisGate\("{service}", settings(, counted="pages")?\)\.start\(\)', source)
     assert "gate=gate" in source
     assert "app.on_end(gate.close)" in source or "gate.close," in source
 
@@ -251,12 +256,46 @@ def test_what_anybody_can_make_takes_an_idempotency_key(operation: Operation) ->
     assert "Idempotency-Key" in names
 
 
+# A reservation has one payment, whoever asks and however often.
+ONE_BY_ITSELF = {"POST /internal/payments/card"}
+
+
+@every_operation
+def test_what_makes_something_takes_an_idempotency_key(operation: Operation) -> None:
+    route = operation.endpoint.route
+    if route.method != "POST" or route.success != 201:
+        return
+    names = {parameter["name"] for parameter in operation.written.get("parameters", ())}
+    assert "Idempotency-Key" in names or f"POST {route.path}" in ONE_BY_ITSELF
+
+
 @every_operation
 def test_bodies_are_strict_and_queries_closed(operation: Operation) -> None:
     if operation.endpoint.body is not None:
         assert issubclass(operation.endpoint.body, BodyModel)
     if operation.endpoint.query is not None:
         assert issubclass(operation.endpoint.query, QueryModel)
+
+
+RANGES = {"from": "until", "since": "until", "dateFrom": "dateTo", "priceMin": "priceMax"}
+UPSIDE_DOWN = {"Date": ("2022-12-02", "2022-12-01"), "Moment": ("2022-12-02T00:00:00Z", "2022-12-01T00:00:00Z")}
+RANGES_OF_HANDLERS = {"/api/sales"}  # what a window's beginning is without `since` depends on its end
+
+
+@every_operation
+def test_a_range_upside_down_is_refused_and_its_end_named(operation: Operation) -> None:
+    query = operation.endpoint.query
+    if query is None or operation.endpoint.route.path in RANGES_OF_HANDLERS:
+        return
+    names = {field.alias or name for name, field in query.model_fields.items()}
+    for begin, end in RANGES.items():
+        if begin in names and end in names:
+            kind = "Moment" if end == "until" else "Date"
+            high, low = ("2", "1") if begin == "priceMin" else UPSIDE_DOWN[kind]
+            with pytest.raises(ValidationError) as refused:
+                query.model_validate({begin: high, end: low})
+            assert [error["loc"] for error in refused.value.errors()] == [(end,)]
+            query.model_validate({begin: low, end: low})
 
 
 def _models(operation: Operation) -> Iterator[type[BaseModel]]:

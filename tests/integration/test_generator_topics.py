@@ -15,7 +15,7 @@ from analytics.generator.command import generate
 from analytics.generator.parameters import SIZES
 from analytics.generator.records import LISTING_KINDS, TicketRecord, listing_event_id
 from analytics.generator.simulation import simulate
-from analytics.generator.topics import LogFollower, RealSales, TopicSink, in_chunks
+from analytics.generator.topics import LogFollower, NoSuchTopic, RealSales, TopicSink, in_chunks
 from matchday.masterlist import publish
 from matchday.masterlist_file import load_file
 from matchday.servers import Kafka
@@ -140,6 +140,22 @@ def test_the_command_reads_the_master_list_and_publishes(settings: KafkaSettings
     said = json.loads(done.output)
     assert said["messages"] == len(read(settings, settings.sales_topic)) > 0
     assert said["events"] == len(read(settings, settings.site_events_topic)) > 0
+
+
+def test_without_a_topic_for_the_events_no_sale_is_written_either(settings: KafkaSettings) -> None:
+    elsewhere = settings.model_copy(update={"topic_site_events": "", "client_id": "nobody"})
+    environment = {name.upper(): str(value) for name, value in elsewhere.model_dump(exclude_none=True).items() if value}
+    refused = CliRunner().invoke(generate, ["--buyers", "40", "--follow-log"], obj=environment)
+    assert refused.exit_code == 1
+    assert "topic matchday-site-events-nobody-dev does not exist" in refused.output
+    assert "CLIENT_ID" in refused.output
+    assert read(settings, settings.sales_topic) == []
+    with TopicSink(elsewhere, with_events=False) as sink:
+        sink.send([one for one in simulate(MASTERLIST, FEW, 1) if isinstance(one, SiteEvent)])
+    assert sink.events == 0
+    no_sales = settings.model_copy(update={"topic_ticket_sales": "no-such-log"})
+    with pytest.raises(NoSuchTopic, match="no-such-log"), TopicSink(no_sales):
+        raise AssertionError("it must not open")
 
 
 def test_nothing_synthetic_goes_where_people_buy(settings: KafkaSettings) -> None:

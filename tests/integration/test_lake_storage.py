@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.dataset as ds
 import pytest
 
 from analytics.lake.erase import ERASURES, erase
@@ -141,6 +142,29 @@ def test_an_erased_account_leaves_no_byte(place: Place) -> None:
     eventually(gone, 60)
     assert place.holding(OTHERS)
     assert count(lake, "site_events") == 3
+
+
+def test_after_an_erasure_the_next_account_is_erased_and_others_are_found_by_their_texts(lake: Lake) -> None:
+    lake.append(SITE_EVENTS, events([OURS, OTHERS, "a-third", None]), {"events-0": 4})
+    assert [erase(lake, [subject], number) for number, subject in enumerate([OURS, "a-third", OURS], 1)] == [1, 1, 0]
+    assert lake.query("SELECT subject FROM site_events WHERE subject = $who", {"who": OTHERS}) == [{"subject": OTHERS}]
+    outside = lake.open(SITE_EVENTS).to_pyarrow_dataset().to_table(filter=ds.field("subject") == OTHERS)
+    assert outside.num_rows == 1
+    assert lake.position(SITE_EVENTS, ERASURES) == 3
+
+
+def test_an_account_is_erased_from_files_whose_texts_are_views(lake: Lake) -> None:
+    lake.append(SITE_EVENTS, events([OURS, OTHERS, None]), {"events-0": 3})
+    lake.open(SITE_EVENTS).delete('"offset" = 2')
+    assert erase(lake, [OURS], 1) == 1
+    assert lake.query("SELECT subject FROM site_events WHERE subject = $who", {"who": OTHERS}) == [{"subject": OTHERS}]
+
+
+def test_an_account_with_many_events_is_erased_without_its_neighbours(lake: Lake) -> None:
+    for first in range(0, 2600, 1300):
+        lake.append(SITE_EVENTS, events([OURS, OTHERS] * 650, first=first), {"events-0": first + 1300})
+    assert erase(lake, [OURS], 1) == 1300
+    assert count(lake, "site_events") == 1300
 
 
 @pytest.mark.parametrize("had_events", [True, False])

@@ -247,7 +247,8 @@ def test_a_ticket_is_offered_with_a_comma_in_its_price(browser: Browser, fake: F
 
 def test_ones_own_offers_can_be_changed_and_withdrawn(browser: Browser, fake: FakeApi) -> None:
     sold = own_listing() | {"id": TICKET, "status": "sold"}
-    payout = {"listingId": TICKET, "status": "due", "amount": 7837, "fee": 413, "price": 8250, "currency": "USD"}
+    payout = {"listingId": TICKET, "status": "due", "amount": 6837, "fee": 413, "withheld": 1000}
+    payout |= {"price": 8250, "currency": "USD"}
     fake.answers["GET", "/api/resale/listings/mine"] = answer({"items": [own_listing(), sold], "nextCursor": None})
     fake.answers["GET", "/api/payouts"] = lambda asked: answer(
         {"items": [payout], "nextCursor": None}
@@ -258,7 +259,7 @@ def test_ones_own_offers_can_be_changed_and_withdrawn(browser: Browser, fake: Fa
     fake.answers["DELETE", f"/api/resale/listings/{LISTING}"] = answer(own_listing())
     sign_in(browser)
     page = browser.get("/resale/mine")
-    assert "You get $78.37 ($4.13 is our fee)." in page.text
+    assert "You get $68.37 ($4.13 is our fee). $10 of the price is kept back" in page.text
     assert browser.post(f"/resale/{LISTING}/price", {"price": "80"}).headers["Location"] == "/resale/mine"
     assert sent(fake, "PATCH", f"/api/resale/listings/{LISTING}") == {"price": 80.0}
     assert "The price is changed." in browser.get("/resale/mine").text
@@ -332,7 +333,7 @@ def test_a_place_that_is_lost_can_be_taken_anew(
     fake.answers["GET", "/api/waiting-rooms/3"] = answer({"matchNumber": 3, "open": room})
     assert words in browser.get("/matches/3/wait").text
     assert browser.cookie("matchday_places") is None
-    assert browser.get("/matches/3/wait/status").json == {"state": "none"}
+    assert browser.get("/matches/3/wait/status").get_json()["state"] == "none"
     assert browser.post("/matches/3/wait", {"key": "k-7"}).headers["Location"] == "/matches/3/wait"
     assert browser.cookie("matchday_places") == TOKEN
 

@@ -11,18 +11,19 @@ import pytest
 from client.pages.admin.money import minor_units, search_of
 from client.pages.admin.security import entry_of
 from shared.http.callers import ACCESS_COOKIE
-from tests.fake_admin import AT, ENTRY, NOW, PAYMENT, PAYOUT, PERSON, busy
+from tests.fake_admin import AT, BEN, ENDED, ENTRY, LISTS, NOW, OFFER, OFFERED, PAYMENT, PAYOUT, PERSON, busy
 from tests.fake_api import Browser, FakeApi, answer, open_pages, problem
 
 PATHS = (
     "/admin", "/admin/figures", "/admin?bucket=day", "/admin?bucket=century", "/admin/refused", "/admin/evidence",
     "/admin/security", "/admin/payments", f"/admin/payments/{PAYMENT}", "/admin/ledger", "/admin/payouts",
-    "/admin/people",
-    "/admin/waiting-rooms", "/admin/actions", "/admin/password",
+    "/admin/resale", "/admin/resale?status=held&matchNumber=3", f"/admin/resale?seller={PERSON}",
+    f"/admin/resale/{OFFER}", "/admin/people", "/admin/waiting-rooms", "/admin/actions", "/admin/password",
 )  # fmt: skip
 FORMS = (
     "/admin/refused/7/replay", "/admin/security/lists", f"/admin/security/lists/{ENTRY}/remove",
-    f"/admin/payments/{PAYMENT}/refunds", f"/admin/payouts/{PAYOUT}/paid", f"/admin/people/{PERSON}/roles",
+    f"/admin/payments/{PAYMENT}/refunds", f"/admin/payouts/{PAYOUT}/paid",
+    f"/admin/resale/{OFFER}/end", f"/admin/people/{PERSON}/roles",
     "/admin/waiting-rooms", "/admin/password",
 )  # fmt: skip
 
@@ -64,7 +65,7 @@ def test_each_page_is_drawn_whole_and_escapes_what_others_wrote(admin: Browser, 
 def test_each_page_says_so_when_there_is_nothing(path: str) -> None:
     with open_pages(busy(empty=True)) as browser:
         page = sign_in(browser, "admin").get(path)
-    assert page.status_code == (404 if PAYMENT in path else 200)
+    assert page.status_code == (404 if path.endswith((PAYMENT, f"resale/{OFFER}")) else 200)
     html5lib.HTMLParser(strict=True).parse(page.text)
 
 
@@ -75,7 +76,7 @@ def test_who_is_no_admin_sees_none_of_it_and_no_link_to_it(browser: Browser, fak
     page = sign_in(browser, "gate", "partner").get(path)
     assert page.status_code == 403
     assert 'href="/admin"' not in page.text
-    assert not [request for request in fake.seen if "refused" in request.url.path or "payments" in request.url.path]
+    assert not [request for request in fake.seen if request.url.path in LISTS]
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -206,6 +207,74 @@ def test_the_other_forms_say_what_was_chosen(admin: Browser, fake: FakeApi) -> N
     assert body_of(fake, "PUT", "/api/waiting-rooms/3") == {"mode": "on", "ratePerSecond": 5}
     assert admin.post(f"/admin/payouts/{PAYOUT}/paid", {"note": "SEPA 7"}).status_code == 303
     assert body_of(fake, "POST", f"/api/payments/payouts/{PAYOUT}/paid") == {"note": "SEPA 7"}
+
+
+def test_listings_are_found_by_state_match_and_seller_and_pages_go_on(admin: Browser, fake: FakeApi) -> None:
+    path = "/api/resale/listings"
+    fake.answers[("GET", path)] = answer({"items": [OFFERED, {**OFFERED, **ENDED}], "nextCursor": "c-2"})
+    fake.answers[("GET", "/api/users/accounts")] = answer({"items": [BEN, {**BEN, "id": OFFER, "emailVerified": True}]})
+    text = admin.get("/admin/resale?status=open&matchNumber=3&seller=ben@example.org&cursor=c-1").text
+    asked = {"status": "open", "matchNumber": "3", "cursor": "c-1", "sellerId": OFFER, "limit": "50"}
+    assert dict(fake.sent("GET", path).url.params) == asked
+    assert fake.sent("GET", "/api/users/accounts").url.params["email"] == "ben@example.org"
+    assert "status=open&amp;matchNumber=3&amp;seller=ben%40example.org&amp;cursor=c-2" in text
+    assert "$82.50" in text
+    assert "The site has ended this offer." in text
+    assert admin.get("/admin/resale?status=stolen").status_code == 200
+    assert dict(fake.sent("GET", path).url.params) == {"limit": "50"}
+
+
+def test_a_seller_whom_nobody_knows_has_no_listings_and_a_wrong_filter_says_so(admin: Browser, fake: FakeApi) -> None:
+    fake.answers[("GET", "/api/users/accounts")] = answer({"items": []})
+    fake.seen.clear()
+    assert "There is nothing here" in admin.get("/admin/resale?seller=nobody@example.org").text
+    assert not [request for request in fake.seen if request.url.path == "/api/resale/listings"]
+    fake.answers[("GET", "/api/resale/listings")] = problem(422, "validation_failed")
+    page = admin.get("/admin/resale?matchNumber=x")
+    assert page.status_code == 422
+    assert "Something in the filter is not right." in page.text
+
+
+def test_an_offer_is_ended_with_a_reason_when_somebody_is_sure(admin: Browser, fake: FakeApi) -> None:
+    here, path = f"/admin/resale/{OFFER}", f"/api/resale/listings/{OFFER}/end"
+    fake.answers[("POST", path)] = answer({})
+    assert admin.get(here).status_code == 200
+    assert dict(fake.sent("GET", "/api/resale/listings").url.params) == {"id": OFFER, "limit": "50"}
+    fake.seen.clear()
+    for wrong in ({"note": "", "sure": "1"}, {"note": "reported as stolen"}):
+        page = admin.post(f"{here}/end", wrong)
+        assert (page.status_code, page.text.count("Please fill this in.")) == (422, 1)
+    assert "reported as stolen" in page.text, "what was written stays"
+    assert not [request for request in fake.seen if request.method == "POST"]
+    done = admin.post(f"{here}/end", {"note": "reported as stolen", "sure": "1"})
+    assert (done.status_code, done.headers["Location"]) == (303, here)
+    assert body_of(fake, "POST", path) == {"note": "reported as stolen"}
+
+
+def test_an_offer_that_somebody_holds_has_no_form_and_one_that_was_held_meanwhile_says_so(
+    admin: Browser, fake: FakeApi
+) -> None:
+    here = f"/admin/resale/{OFFER}"
+    held = answer({"items": [{**OFFERED, "status": "held", "heldBy": PAYMENT}], "nextCursor": None})
+    fake.answers[("GET", "/api/resale/listings")] = held
+    page = admin.get(here)
+    assert 'name="note"' not in page.text
+    assert "Look again in some minutes" in page.text
+    assert f"/admin/payments?q={PAYMENT}" in page.text
+    fake.answers[("POST", f"/api/resale/listings/{OFFER}/end")] = problem(409, "listing_held", detail="held by one")
+    page = admin.post(f"{here}/end", {"note": "reported as stolen", "sure": "1"})
+    assert page.status_code == 409
+    assert "held by one" in page.text
+
+
+def test_who_ends_an_offer_with_an_old_password_is_asked_for_it(browser: Browser, fake: FakeApi) -> None:
+    sign_in(browser, "admin", password_ago=3600)
+    here = f"/admin/resale/{OFFER}"
+    assert "Give it now" in browser.get(here).text
+    stale = problem(403, "reauthentication_required", maxAge=300)
+    fake.answers[("POST", f"/api/resale/listings/{OFFER}/end")] = stale
+    asked = browser.post(f"{here}/end", {"note": "stolen", "sure": "1"})
+    assert asked.headers["Location"] == f"/admin/password?next={here}"
 
 
 def test_a_record_that_is_refused_again_says_why(admin: Browser, fake: FakeApi) -> None:

@@ -1,6 +1,7 @@
 """The buyer's pages in front of services that answer in each of their ways."""
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -151,6 +152,41 @@ def test_letters_shall_be_in_the_language_of_the_page(fake: FakeApi, browser: Br
     fake.answers["POST", "/api/reservations"] = answer(reservation("held", accessToken=TOKEN), 201)
     browser.post("/matches/3/hold", wish(), language=language)
     assert json.loads(fake.sent("POST", "/api/reservations").content)["language"] == language
+
+
+NAMED = {
+    "en": ("Belgium", "Canada", "Al Bayt Stadium, Al Khor"),
+    "ar": ("بلجيكا", "كندا", "استاد البيت، الخور"),
+    "es": ("Bélgica", "Canadá", "Al Bayt Stadium, Al Khor"),
+    "fr": ("Belgique", "Canada", "Al Bayt Stadium, Al Khor"),
+}
+
+
+@pytest.mark.parametrize("language", NAMED)
+def test_teams_and_places_are_named_in_the_visitors_language(fake: FakeApi, browser: Browser, language: str) -> None:
+    home, away, place = NAMED[language]
+    fake.matches[3] |= {"homeTeam": "Belgium", "awayTeam": "Canada"}
+    fake.answers["POST", "/api/reservations"] = answer(reservation("held", accessToken=TOKEN), 201)
+    browser.post("/matches/3/hold", wish())
+    fake.answers["GET", f"/api/reservations/{RESERVATION}"] = answer(reservation("held"))
+    match, held = (browser.get(path, language=language).text for path in ("/matches/3", PATH))
+    assert f"<title>{home} – {away} · Matchday</title>" in match
+    assert f"<bdi>{home}</bdi> – <bdi>{away}</bdi>" in held
+    for page in (match, held, browser.get("/matches", language=language).text):
+        assert all(f"<bdi>{name}</bdi>" in page for name in NAMED[language])
+        assert language in ("en", "fr") or "Canada<" not in page
+        assert language != "ar" or re.search("نوفمبر( 2022)?، ", page)
+    (event,) = Calendar.from_ical(browser.get("/matches/3/calendar.ics", language=language).data).walk("VEVENT")
+    assert (str(event["SUMMARY"]), str(event["LOCATION"])) == (f"{home} – {away}", place)
+    assert event["LOCATION"].params.get("LANGUAGE") == language
+
+
+def test_a_place_of_the_knock_out_says_what_decides_it(fake: FakeApi, browser: Browser) -> None:
+    fake.matches[3] |= {"homeTeam": "1A", "awayTeam": "W49"}
+    assert (
+        "<title>متصدر المجموعة A – الفائز من المباراة 49 · Matchday</title>"
+        in browser.get("/matches/3", language="ar").text
+    )
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Group"), ("ar", "المجموعة"), ("es", "Grupo"), ("fr", "Groupe")])

@@ -31,6 +31,31 @@ def test_the_first_page_is_the_list_of_matches(browser: Browser) -> None:
     assert "cursor=24" in page.text
 
 
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST", "[::1]"])
+def test_another_name_of_this_machine_leads_to_the_one_that_payments_and_mails_come_back_to(name: str) -> None:
+    with open_pages(FakeApi(), PUBLIC_URL="http://127.0.0.1:9500") as browser:
+        page = browser.get("/matches?q=a%20b&group=A", Host=f"{name}:9500")
+        assert (page.status_code, page.headers["Location"]) == (307, "http://127.0.0.1:9500/matches?q=a%20b&group=A")
+        for path in ("/sign-in?next=//elsewhere.example", "//elsewhere.example/"):
+            assert browser.get(path, Host=f"{name}:9500").headers["Location"].startswith("http://127.0.0.1:9500/")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host"),
+    [
+        ("http://127.0.0.1:9500", "127.0.0.1:9500"),  # where the pages are
+        ("http://127.0.0.1:9500", "localhost:8080"),  # a port that somebody forwards
+        ("http://127.0.0.1:9500", "pages.example:9500"),
+        ("https://tickets.example", "localhost:9500"),  # a look past the proxy
+    ],
+)
+def test_a_page_is_shown_under_every_other_name(public_url: str, host: str) -> None:
+    with open_pages(FakeApi(), PUBLIC_URL=public_url) as browser:
+        assert browser.get("/matches", Host=host).status_code == 200
+        for path in ("/health/live", "/openapi.json", "/docs"):
+            assert browser.get(path, Host="localhost:9500").status_code == 200
+
+
 def test_nothing_inline_and_nobody_else_is_let_into_a_page(browser: Browser) -> None:
     page = browser.get("/matches/1")
     policy = page.headers["Content-Security-Policy"]
@@ -164,6 +189,34 @@ def test_through_a_proxy_health_and_metrics_are_not_to_be_had(browser: Browser) 
     assert b"matchday_http" in browser.get("/metrics").get_data()
     for path in ("/health/live", "/metrics"):
         assert browser.get(path, **{"X-Forwarded-For": "192.0.2.7"}).status_code == 404
+
+
+def test_what_a_script_asks_in_vain_is_a_problem_and_not_a_page(browser: Browser, fake: FakeApi) -> None:
+    for path in ("/reservations/7/status", "/matches/0/wait/status"):
+        answered = browser.get(path)
+        assert (answered.status_code, answered.content_type) == (404, "application/problem+json")
+    assert browser.get("/matches/3/wait/status?x=1").status_code == 422
+    browser.get("/matches")
+    posted = browser.post("/matches/3/wait/status", {})
+    assert (posted.status_code, posted.get_json()["code"]) == (405, "method_not_allowed")
+    fake.answers["GET", "/api/availability/stream"] = problem(503, "too_many_streams", 5)
+    full = browser.get("/api/availability/stream")
+    assert (full.status_code, full.get_json()["code"], full.headers["Retry-After"]) == (503, "too_many_streams", "5")
+
+
+def test_a_script_s_question_renews_the_session_as_a_page_does(browser: Browser, fake: FakeApi) -> None:
+    browser.keep("matchday_refresh", "r-1")
+    token = browser.signer.sign(browser.signer.claims())
+    tokens = {"accessToken": token, "refreshToken": "r-2", "expiresIn": 600}
+    fake.answers["POST", "/api/users/refresh"] = answer(tokens)
+    assert browser.get("/matches/3/wait/status").status_code == 200
+    assert (browser.cookie("matchday_access"), browser.cookie("matchday_refresh")) == (token, "r-2")
+    browser.keep("matchday_access", "over")
+    browser.keep("matchday_refresh", "r-3")
+    fake.answers["POST", "/api/users/refresh"] = answer({**tokens, "refreshToken": "r-4"})
+    reservation = "/reservations/4c5c3f5e-9d0e-4f49-8f3d-7a0f3f1f7c11/status"
+    assert browser.get(reservation).status_code == 404, "the service knows none"
+    assert browser.cookie("matchday_refresh") == "r-4", "what was renewed is kept though the question failed"
 
 
 def test_a_challenge_keeps_what_was_asked_and_earns_a_pass(browser: Browser, fake: FakeApi) -> None:

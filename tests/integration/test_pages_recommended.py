@@ -26,6 +26,7 @@ HEADING = {
     "en": "Recommended for you", "ar": "مقترحة لك", "es": "Recomendados para ti", "fr": "Recommandés pour vous",
 }  # fmt: skip
 COUNTRIES = {"en": "Brazil", "ar": "البرازيل", "es": "Brasil", "fr": "Brésil"}
+TEAMS = {"en": "Argentina", "ar": "الأرجنتين", "es": "Argentina", "fr": "Argentine"}
 REGIONS = {"en": "Latin America", "ar": "أمريكا اللاتينية", "es": "Latinoamérica", "fr": "Amérique latine"}
 MADE_UP = "made-up data"
 ARGENTINA = {"code": "follows_team", "team": "Argentina", "country": None, "region": None}
@@ -117,7 +118,7 @@ def test_each_reason_has_words_in_each_language(browser: Browser, fake: FakeApi,
         page = browser.get("/matches", language=language)
         assert heading in page.text
         words = page.text.partition('class="quiet small">')[2].partition("</p>")[0]
-        names = {"team": "Argentina", "country": COUNTRIES[language], "region": REGIONS[language]}
+        names = {"team": TEAMS[language], "country": COUNTRIES[language], "region": REGIONS[language]}
         assert all(f"<bdi>{names[name]}</bdi>" in words for name in needed)
         assert "%" not in words
         found.add(re.sub("<bdi>.*?</bdi>", "", words))

@@ -73,6 +73,17 @@ class Server:
         return self.process.communicate(timeout=30)[0].decode()
 
 
+def headers_of(connection: socket.socket) -> bytes:
+    """The next answer's head, in small letters."""
+    connection.settimeout(10)
+    said = b""
+    while b"\r\n\r\n" not in said:
+        piece = connection.recv(65_536)
+        assert piece, said
+        said += piece
+    return said.partition(b"\r\n\r\n")[0].lower()
+
+
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
@@ -311,3 +322,23 @@ def test_who_takes_what_is_sent_stays_connected(serving: Serving) -> None:
         begun = time.monotonic()
         while time.monotonic() - begun < 3:
             assert next(pieces)
+
+
+@pytest.mark.parametrize("target", ["GET /api/process", "POST /nowhere", "DELETE /api/process"])
+def test_who_is_answered_before_the_body_has_come_is_told_that_the_connection_ends(
+    serving: Callable[..., Server], target: str
+) -> None:
+    """The server closes it then, and who keeps connections open would lose the next request on it."""
+    server = serving().wait_until_ready()
+    for _ in range(20):
+        with server.send(f"{target} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2") as connection:
+            assert b"\r\nconnection: close" in headers_of(connection)
+
+
+def test_who_has_sent_all_may_go_on(serving: Callable[..., Server]) -> None:
+    server = serving().wait_until_ready()
+    head = f"POST /api/orders HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(ORDER)}"
+    with server.send(head, ORDER) as connection:
+        assert b"connection: close" not in headers_of(connection)
+    with server.send("GET /api/process HTTP/1.1") as connection:
+        assert b"connection: close" not in headers_of(connection)

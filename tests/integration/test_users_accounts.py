@@ -299,6 +299,26 @@ def test_a_deleted_account_is_gone_and_the_others_are_told(users: Users) -> None
     assert [mail["Subject"] for mail in users.mails("ada@example.org")] == ["Your account was deleted"]
 
 
+def test_an_operator_has_a_deletion_told_again_that_was_refused(users: Users) -> None:
+    ada = users.sign_up("ada@example.org")
+    assert ada.call("DELETE", "/api/users/me").status_code == 204
+    users.sql.execute("UPDATE users.deliveries SET refused_at = now() WHERE target = 'analytics'")
+    path, operator = "/internal/deliveries", users.service_token
+    (refused,) = users.call("GET", path, token=operator).get_json()["items"]
+    told = (refused["target"], refused["path"], refused["subject"])
+    assert told == ("analytics", "/internal/accounts/deleted", ada.id)
+    assert users.call("POST", f"{path}/{refused['id']}/retry", token=operator).status_code == 204
+    assert users.call("GET", path, token=operator).get_json()["items"] == []
+    waiting = users.call("GET", f"{path}?state=waiting", token=operator).get_json()["items"]
+    assert {item["target"] for item in waiting if item["subject"] == ada.id} == {
+        "reservations",
+        "payments",
+        "analytics",
+    }
+    is_problem(users.call("GET", path), 401, "unauthenticated")
+    is_problem(users.call("POST", f"{path}/{NOBODYS}/retry", token=operator), 404, "not_found")
+
+
 def test_a_deleted_account_takes_no_address_with_it_that_it_only_claimed(users: Users) -> None:
     thief = users.sign_up("ada@example.org")
     assert thief.call("DELETE", "/api/users/me").status_code == 204

@@ -187,6 +187,18 @@ def test_a_refused_hold_leaves_the_place(service: Service, match: int) -> None:
     _refused(_hold(service, match, place, category=3), "used", match)
 
 
+def test_a_key_that_others_use_again_opens_no_used_place(service: Service, match: int) -> None:
+    _plan(service, match)
+    place, key = _taken(service, match), str(uuid.uuid4())
+    assert _hold(service, match, place, key=key, email="first@example.org").status_code == 201
+    for other in ("second@example.org", "third@example.org"):
+        _refused(_hold(service, match, place, key=key, email=other), "used", match)
+    is_problem(
+        _hold(service, match, place, key=key, email="first@example.org", category=2), 409, "idempotency_key_reused"
+    )
+    assert (service.held(match, 1), service.held(match, 2)) == (1, 0)
+
+
 def test_a_hold_whose_answer_was_lost_is_asked_for_again(service: Service, match: int) -> None:
     _plan(service, match)
     place, key, email = _taken(service, match), str(uuid.uuid4()), "ada@example.org"

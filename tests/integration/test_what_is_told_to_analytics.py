@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from payments import hearing
 from payments.domain import DECLINED, Event, Intent, Status
-from reservations import store
+from reservations import analytics, store
+from reservations.resale.domain import Change
 from shared.event_outbox import Happening
 from shared.site_events import EventKind
 from tests.market import Market, Person, open_market
@@ -145,14 +146,17 @@ def test_a_resale_is_told_by_its_changes_and_by_its_buyers_reservation(market: M
     assert [(row["kind"], row["account_id"]) for row in rows] == [
         ("listing_opened", seller.id),
         ("listing_repriced", seller.id),
+        ("listing_held", seller.id),
         ("reservation_submitted", buyer.id),
         ("reservation_cancelled", buyer.id),
+        ("listing_released", seller.id),
+        ("listing_held", seller.id),
         ("reservation_submitted", buyer.id),
         ("reservation_reserved", buyer.id),
         ("listing_sold", seller.id),
     ]
-    assert [row["amount"] for row in rows] == [8000, *[7500] * 6]
-    assert rows[-1]["reservation_id"] == bought["id"]
+    assert [row["amount"] for row in rows] == [8000, *[7500] * 9]
+    assert [row["reservation_id"] for row in rows] == [None, None, *[held["id"]] * 4, *[bought["id"]] * 4]
 
 
 def test_a_listing_that_is_withdrawn_is_told(market: Market) -> None:
@@ -162,6 +166,54 @@ def test_a_listing_that_is_withdrawn_is_told(market: Market) -> None:
     listing = market.offer(seller, ticket)["id"]
     market.withdraw(seller, listing)
     assert kinds(market) == ["listing_opened", "listing_withdrawn"]
+
+
+def test_a_hold_on_a_listing_that_ends_by_time_is_told_once(market: Market) -> None:
+    seller, buyer = market.person(), market.person()
+    held = market.hold(buyer, market.offer(seller, market.ticket(seller)[0])["id"]).get_json()
+    told(market)
+    market.let_holds_end()
+    for _ in range(2):
+        market.settle()
+    rows = [(row["kind"], row["account_id"], row["reservation_id"]) for row in told(market)]
+    assert rows == [("reservation_expired", buyer.id, held["id"]), ("listing_released", seller.id, held["id"])]
+
+
+def test_a_listing_that_an_admin_ends_is_told_once(market: Market) -> None:
+    seller, admin = market.person(), market.person("admin")
+    listing = market.offer(seller, market.ticket(seller)[0])["id"]
+    told(market)
+    for _ in range(2):
+        assert market.end(admin, listing).status_code == 200
+    (row,) = told(market)
+    assert (row["kind"], row["account_id"], row["amount"]) == ("listing_ended", seller.id, 8000)
+    assert row["reservation_id"] is None
+
+
+def test_a_listing_that_ends_while_it_is_held_is_told_with_the_hold(market: Market) -> None:
+    seller, buyer = market.person(), market.person()
+    market.ticket(seller)
+    (ticket,) = market.tickets(seller)
+    held = market.hold(buyer, market.offer(seller, ticket["id"])["id"]).get_json()
+    told(market)
+    assert market.admit(ticket["code"]).status_code == 200
+    market.settle()
+    rows = [(row["kind"], row["account_id"], row["reservation_id"]) for row in told(market)]
+    assert rows == [("listing_ended", seller.id, held["id"]), ("reservation_cancelled", buyer.id, held["id"])]
+
+
+def test_a_change_of_a_listing_that_fails_is_not_told(market: Market) -> None:
+    seller, buyer = market.person(), market.person()
+    listing = market.offer(seller, market.ticket(seller)[0])["id"]
+    told(market)
+    with mock.patch.object(analytics, "tell", side_effect=ZeroDivisionError):
+        assert market.hold(buyer, listing).status_code == 500
+    assert told(market) == []
+
+
+def test_every_kind_of_change_has_a_kind_of_event() -> None:
+    assert set(analytics.CHANGES) == set(Change)
+    assert {kind for kind in EventKind if kind.startswith("listing_")} == set(analytics.CHANGES.values())
 
 
 def test_money_is_told_when_it_has_moved(market: Market) -> None:

@@ -36,16 +36,17 @@ def make_strike(seed: int, number: int, victims: Sequence[str], steps: Sequence[
 
 @dataclass
 class Striker:
-    """Carries strikes out."""
+    """Carries strikes out, or with `strikes` False, none."""
 
     site: RunningSite
+    strikes: bool = True
     done: Counter[tuple[str, str]] = field(default_factory=Counter)
     _turns: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _timers: list[threading.Timer] = field(default_factory=list)
 
     def at(self, strike: Strike, step: str) -> None:
         """To be called when somebody begins a step."""
-        if strike.step == step:
+        if self.strikes and strike.step == step:
             timer = threading.Timer(strike.after_seconds, self._kill, [strike])
             timer.start()
             self._timers.append(timer)

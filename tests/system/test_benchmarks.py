@@ -9,7 +9,7 @@ import pytest
 
 from matchday.paths import CHECKOUT
 
-NAMES = ("drain", "holds", "lake", "reads", "purchases", "security", "waiting_room")
+NAMES = ("drain", "holds", "lake", "reads", "purchases", "recommendations", "security", "waiting_room")
 QUICK_SECONDS_MAX = 280
 
 

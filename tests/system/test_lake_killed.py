@@ -6,6 +6,7 @@ reading, writing files, the commit, joining files and deleting old ones.
 
 import os
 import random
+import resource
 import secrets
 import signal
 import subprocess
@@ -20,11 +21,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from analytics import store
 from analytics.lake.lake import Lake
 from analytics.lake.tables import TICKET_MESSAGES
 from matchday.paths import CHECKOUT
 from matchday.run import Run
 from matchday.servers import Kafka
+from shared.database import Database
+from shared.settings import DatabaseSettings, load
 from shared.wire import encode_ticket_message
 from tests.eventually import eventually
 from tests.lakes import Place, Sent, in_bucket, in_folder, send
@@ -34,6 +38,7 @@ RECORDS, RECORDS_S3 = 100_000, 20_000
 PART, AHEAD = 2_000, 5_000
 KILLS = 8
 KILL_SECONDS_MAX = 0.5
+FULL_BYTES = 50_000  # the largest file that a process may write whose disk is full: its log, and not a commit's rows
 ACTIONS = ("TICKET_PENDING", "TICKET_RESERVED", "TICKET_CANCELLED")
 QUICK = {"LAKE_COMMIT_ROWS": "1500", "LAKE_COMMIT_SECONDS": "0.02", "LAKE_UPKEEP_SECONDS": "0.2"}
 QUICK |= {"LAKE_SMALL_FILES_MAX": "3", "LAKE_KEEP_SECONDS": "2"}
@@ -94,7 +99,7 @@ class Writers:
     """Processes of the lake's writer, which are killed and started again."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self._environment = {**os.environ, **environment, **QUICK}
+        self._environment = {**os.environ, **QUICK, **environment}
         self._log = log
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -227,3 +232,39 @@ def test_a_writer_that_hung_while_another_took_over_writes_nothing(
                 process.send_signal(signal.SIGCONT)
             writers.end()
     audit(lake, sender.expected, 20_000)
+
+
+def test_a_writer_without_room_on_its_disk_says_so_and_goes_on_when_there_is_some(
+    environment: dict[str, str], kafka: Kafka, tmp_path: Path
+) -> None:
+    place = in_folder(tmp_path / "lake")
+    topic = environment["TOPIC_TICKET_SALES"]
+    lake = place.lake()
+    lake.create(keep_seconds=2)
+    sender = Sender(kafka, topic, lake, AHEAD, 11)
+    sender.run()
+    slow = {"LAKE_COMMIT_ROWS": "100000", "LAKE_COMMIT_SECONDS": "0.5", "RUST_BACKTRACE": "0"}
+    given = {**environment, **place.environment, **slow, "TOPIC_SITE_EVENTS": environment["TOPIC_MASTERLIST"]}
+    writers = Writers(given, tmp_path / "writer.log")
+    database = Database(load(DatabaseSettings, environment), "test")
+    try:
+        writers.start()
+        process = writers.running[0]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, resource.RLIM_INFINITY))
+
+        def told() -> str:
+            with database.transaction() as connection:
+                heard = store.heard(connection)
+            assert process.poll() is None, (tmp_path / "writer.log").read_text()[-3000:]
+            return heard.state if heard is not None and heard.state.startswith("waiting") else ""
+
+        assert "out of reach" in eventually(told, 60)
+        assert position(lake, topic) == 0
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        eventually(lambda: position(lake, topic) == AHEAD, 60)
+        assert process.poll() is None
+        _until_tidy(place, lake)
+    finally:
+        writers.end()
+        database.close()
+    audit(lake, sender.expected, AHEAD)

@@ -64,16 +64,8 @@ def test_nobody_pays_without_a_ticket_or_twice_whatever_is_killed(site: RunningS
 
     ended = audit.check(site, site.secret("STRIPE_SECRET_KEY"))
     print("ended:", dict(ended))
-    _promises_are_kept(site, visits)
+    audit.promises_are_kept(site, visits)
     if RUNS >= 200:
         assert set(striker.done) == {(victim, step) for victim in VICTIMS for step in STEPS}
         assert ended["reserved"] > RUNS / 4
         assert ended["expired"] > 0
-
-
-def _promises_are_kept(site: RunningSite, visits: list[Visit]) -> None:
-    """Who was told that the tickets are his has them."""
-    made = audit.reservations(site)
-    promised = {"verdict: reserved", "one call: Ticket Purchase Successful"}
-    sold = {visit.reservation_id for visit in visits if promised & set(visit.told)}
-    assert sold <= {reservation_id for reservation_id, row in made.items() if row["state"] == "reserved"}

@@ -36,6 +36,7 @@ class Viewers:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: list[asyncio.Task[None]] = []
         self.pending: dict[int, int] = {}  # viewer → what it was told last of match 1, category 1
+        self.refused: Counter[bytes] = Counter()
         self.ended = 0
         self._thread.start()
 
@@ -51,6 +52,8 @@ class Viewers:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             writer.write(b"GET /api/availability/stream?matchNumber=1 HTTP/1.1\r\nHost: shop\r\n\r\n")
+            if b" 200 " not in (status := await reader.readline()):
+                self.refused[status] += 1
             while line := await reader.readline():
                 if line.startswith(b"data: {"):
                     self._note(viewer, json.loads(line[6:]))
@@ -110,7 +113,11 @@ def _hold(database: Database, held: int) -> None:
 
 
 def _all_know(viewers: Viewers, pending: int) -> None:
-    eventually(lambda: viewers.told() == Counter({pending: VIEWERS}), 120, f"all viewers are told {pending}")
+    def all_know() -> bool:
+        assert (viewers.told(), viewers.refused) == ({pending: VIEWERS}, {})
+        return True
+
+    eventually(all_know, 120, f"all viewers are told {pending}")
 
 
 def test_a_thousand_viewers_follow_and_readers_are_answered(

@@ -56,8 +56,8 @@ def test_the_image_has_every_dependency_in_the_version_that_is_tested() -> None:
     assert {name: tested.get(name) for name in image} == image
 
 
-@pytest.mark.parametrize("service", ["shop", "users", "reservations", "payments"])
-def test_the_ingress_leads_every_route_for_buyers_to_its_service(service: str) -> None:
+@pytest.mark.parametrize("service", ["shop", "users", "reservations", "payments", "analytics"])
+def test_the_ingress_leads_every_route_for_buyers_and_partners_to_its_service(service: str) -> None:
     ingress = yaml.safe_load((CHECKOUT / "deploy" / "kubernetes" / "ingress.yaml").read_text("utf-8"))
     rules = ingress["spec"]["rules"][0]["http"]["paths"]
     for endpoint in document_app(service).endpoints:

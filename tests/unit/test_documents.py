@@ -19,7 +19,10 @@ import shop.search.tables
 import users.tables
 from matchday.cli import main
 from matchday.paths import CHECKOUT
-from matchday.processes import PROCESSES
+from matchday.processes import PROCESSES, STAND_INS
+from matchday.runner import GIVEN_BY
+from matchday.settings_by_hand import DEMO
+from matchday.settings_reference import variables
 from reservations import worker
 from shared import outbox, relay, serve
 from shared.http import body
@@ -34,6 +37,10 @@ CODE = re.compile(r"```.*?```", re.DOTALL)
 ARCHITECTURE = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
 FOLDERS = ("shared", "shop", "shop_consumer", "reservations", "users", "security", "payments", "analytics")
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")
+STATUS = re.compile(r"^site matchday is up\n(.*?)^the consumer is", re.DOTALL | re.MULTILINE)
+WITH_DEFAULT = re.compile(r"`([A-Z][A-Z_]+)` \(([0-9,]+)\)")
+DEFAULTS = {variable.name: variable.default for _, _, section in variables() for variable in section}
+DEFAULTS |= {variable.name: variable.default for variable in DEMO}
 
 
 def name_of(page: Path) -> str:
@@ -96,6 +103,27 @@ def test_every_table_has_its_owner() -> None:
 def test_every_process_is_described() -> None:
     for spec in PROCESSES:
         assert f"| `{spec.name}` | `python -m {spec.module}` | {spec.port or ''}" in ARCHITECTURE
+
+
+def test_every_process_says_which_threads_and_connections_it_has() -> None:
+    _, found, table = ARCHITECTURE.partition("| process | threads beside those of HTTP |")
+    assert found
+    told = re.findall(r"^\| `([a-z-]+)` \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert sorted(told) == sorted(spec.name for spec in PROCESSES)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md"])
+def test_the_status_that_is_shown_is_of_all_processes(page: str) -> None:
+    shown = STATUS.search((CHECKOUT / page).read_text("utf-8"))
+    assert shown is not None
+    names = re.findall(r"^  ([a-z-]+) +(?:ready|running) ", shown[1], re.MULTILINE)
+    assert names == [*(spec.name for spec in (*PROCESSES, *STAND_INS)), *GIVEN_BY]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_default_that_is_named_is_that_of_the_code(page: Path) -> None:
+    for name, number in WITH_DEFAULT.findall(page.read_text("utf-8")):
+        assert DEFAULTS[name].partition(";")[0] == f"`{number.replace(',', '')}`", name
 
 
 def test_every_command_of_the_operator_is_described() -> None:

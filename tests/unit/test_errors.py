@@ -1,5 +1,7 @@
 """The error tree: each error carries what HTTP and people need to know."""
 
+import pytest
+
 from shared import errors
 
 
@@ -45,3 +47,16 @@ def test_details_and_further_members_are_kept() -> None:
 
 def test_method_not_allowed_names_the_methods() -> None:
     assert errors.MethodNotAllowed(allowed=["POST", "GET"]).headers() == [("Allow", "GET, POST")]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("disk full\n  at write"), "disk full"),
+        (TimeoutError(), "TimeoutError"),
+        (ValueError(" \n"), "ValueError"),
+        (KeyError("name"), "'name'"),
+    ],
+)
+def test_an_error_is_told_in_a_line(error: Exception, line: str) -> None:
+    assert errors.in_a_line(error) == line

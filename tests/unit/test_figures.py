@@ -10,8 +10,10 @@ import pytest
 
 from analytics.figures import handlers, watch
 from analytics.figures.domain import Basis, Bookings, Country, Group, MoneyGroup, Position, Revenue, Span
+from analytics.figures.hours import EVEN
 from analytics.figures.looks import Looks, Site
 from analytics.figures.routes import statistics
+from analytics.generator.records import LISTING_KINDS
 from analytics.lake.lake import Lake
 from analytics.lake.tables import TICKET_MESSAGES
 from shared import metrics
@@ -127,6 +129,18 @@ def test_money_is_of_payments_here_and_by_the_log_elsewhere(open_looks: Callable
     assert [each.key for each in money(MoneyGroup.HOUR)] == ["2022-11-20T13:00:00Z", "2022-11-20T12:00:00Z"]
 
 
+@pytest.mark.parametrize("price", [1e308, 1e17, -75.0])
+def test_a_price_that_nobody_pays_is_not_estimated_by(open_looks: Callable[[LakeOfLines], Looks], price: float) -> None:
+    """Partners write what they want, and what stands in the log stays there."""
+    lines = LakeOfLines()
+    lines.match(1, [10], price=75)
+    lines.message("atlas", "PENDING", 2, sale="a", price=price)
+    lines.message("atlas", "RESERVED", 2, sale="a", price=price)
+    looks = open_looks(lines)
+    assert handlers.revenue(looks, MoneyGroup.TOTAL, ALL, 10)[0] == [Revenue("total", "USD", 0, 0, 15_000)]
+    assert [each.kind for each in handlers.drifts(looks, 10, 1)[0]] == ["price_mismatch"]
+
+
 def test_countries_are_of_this_sites_visitors(open_looks: Callable[[LakeOfLines], Looks]) -> None:
     lines = LakeOfLines()
     lines.event("match_viewed", country="BR", match_number=1)
@@ -143,6 +157,21 @@ def test_countries_are_of_this_sites_visitors(open_looks: Callable[[LakeOfLines]
     assert basis.synthetic
     (_, brazil) = handlers.countries(open_looks(lines), Span(until=NOON + timedelta(minutes=1)), 10)[0]
     assert (brazil.sold, brazil.reservations_sold) == (0, 2)
+
+
+def test_what_becomes_of_offers_is_neither_booking_nor_money(open_looks: Callable[[LakeOfLines], Looks]) -> None:
+    lines = LakeOfLines()
+    story: dict[str, Any] = {"reservation_id": "r", "match_number": 1, "category": 1, "quantity": 1}
+    lines.event("reservation_submitted", country="BR", **story)
+    lines.event("payment_succeeded", reservation_id="r", amount=8_000, currency="USD", minutes=1)
+    lines.event("reservation_reserved", country="BR", minutes=1, **story)
+    for kind in LISTING_KINDS:
+        lines.event(kind, subject="seller", amount=8_000, currency="USD", minutes=2, **story)
+    looks = open_looks(lines)
+    assert handlers.countries(looks, ALL, 10)[0] == [
+        Country("BR", views=0, holds=1, sold=1, cancelled=0, reservations=1, reservations_sold=1)
+    ]
+    assert handlers.revenue(looks, MoneyGroup.COUNTRY, ALL, 10)[0] == [Revenue("BR", "USD", 8_000, 0, 0)]
 
 
 def test_a_synthetic_site_makes_answers_synthetic_where_it_takes_part(
@@ -167,7 +196,7 @@ def test_forecasts_see_what_is_left_and_the_kick_off(looks: Looks) -> None:
         (1, 4, "sold_out"),
         (2, 1, "unknown"),
     ]
-    seen = handlers.observed(found[1][0], now)
+    seen = handlers.observed(found[1][0], EVEN, now)
     assert seen.kick_off_seconds == 46 * 3600
     assert seen.remaining == 3
     assert seen.tickets_per_order == pytest.approx(1)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -128,6 +129,28 @@ def test_owners_sell_single_tickets_again_and_the_site_what_was_refunded(small: 
     assert {event.quantity for event in opened} == {1}
     assert 0 < sum(event.subject is None for event in opened) <= len(events(small, EventKind.REFUND_MADE))
     assert any(event.subject is not None for event in opened)
+
+
+def test_what_is_held_is_sold_or_offered_again_and_only_the_sites_own_is_ended(small: list[Told]) -> None:
+    held, released, sold, ended, withdrawn = (
+        events(small, kind)
+        for kind in (
+            EventKind.LISTING_HELD,
+            EventKind.LISTING_RELEASED,
+            EventKind.LISTING_SOLD,
+            EventKind.LISTING_ENDED,
+            EventKind.LISTING_WITHDRAWN,
+        )
+    )
+    holds = {event.reservation_id: event.happened_at for event in held}
+    over = {event.reservation_id: event.happened_at for event in released + sold}
+    assert released
+    assert holds.keys() == over.keys()
+    longest = timedelta(seconds=SIZES["small"].hold_seconds)
+    assert all(timedelta(0) < over[id_] - holds[id_] <= longest for id_ in holds)
+    assert {event.subject for event in ended} == {None}
+    assert None not in {event.subject for event in withdrawn}
+    assert len(sold + ended + withdrawn) == len(events(small, EventKind.LISTING_OPENED))
 
 
 def test_everything_that_may_happen_happens(small: list[Told], rush: list[Told]) -> None:

@@ -13,9 +13,24 @@ from client.kernel.cookies import HOLDS_MAX, Jar
 from client.kernel.forms import check_csrf, read_form
 from client.kernel.sessions import Renewals
 from shared.errors import BadRequest, CsrfFailed, UnsupportedMediaType
+from shared.writing import Writing
 from tests.fake_api import match_of, pool_of
 
 FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0, "0%"), (0.000_001, "0.01%"), (0.000_4, "0.04%"), (0.0099, "0.99%"), (0.01, "1%"), (0.853, "85%"),
+        (0.99, "99%"), (0.995, "99.5%"), (0.999_999, "99.99%"), (1, "100%"),
+    ],
+)  # fmt: skip
+def test_a_little_is_not_told_as_nothing_and_nearly_all_not_as_all(share: float, told: str) -> None:
+    class English(Writing):
+        code = "en"
+
+    assert English().percent(share) == told
 
 
 def test_tabs_that_are_opened_together_renew_a_session_once() -> None:
@@ -132,3 +147,9 @@ def test_a_calendar_has_the_match_in_utc_and_survives_commas_and_lines() -> None
     assert b"DTSTART:20221120T190000Z" in raw
     assert event["uid"] == "match-1@tickets.example"
     assert b"\r\nB" not in raw.replace(b"\r\nBEGIN", b"")
+
+
+def test_a_pair_of_a_page_is_marked_up_name_by_name_and_escaped() -> None:
+    match = match_of(1) | {"homeTeam": "<b>", "awayTeam": "قطر"}
+    assert fixtures.teams(match) == "<bdi>&lt;b&gt;</bdi> – <bdi>قطر</bdi>"
+    assert fixtures.pair(match) == "<b> – قطر"

@@ -12,6 +12,7 @@ import pytest
 
 from analytics.generator import files
 from analytics.generator.parameters import SIZES
+from analytics.generator.records import LISTING_KINDS
 from analytics.generator.simulation import simulate
 from analytics.lake.erase import erase
 from analytics.lake.lake import Lake
@@ -30,6 +31,7 @@ from analytics.recommender.trainer_settings import TrainerSettings
 from analytics.recommender.training import judge
 from matchday.masterlist_file import load_file
 from shared.clock import FixedClock
+from tests.lines_of_a_lake import LakeOfLines
 
 MASTERLIST = load_file("world-cup-2022")
 BUYERS, MORE_BUYERS = 400, 1_600
@@ -88,6 +90,17 @@ def test_what_is_learned_from_lies_before_what_is_tested(events: Events, catalog
     assert len(before) + len(after) == len(events)
     assert before.at.max() < after.at.min()
     assert len(trial(before, after, catalogue, 1_000, 1)) > 20
+
+
+def test_what_becomes_of_an_offer_says_nothing_of_what_its_seller_likes(tmp_path: Path) -> None:
+    lines = LakeOfLines()
+    lines.match(1, (4,), home_team="Qatar", away_team="Ecuador", kick_off=NOW + timedelta(days=1))
+    lines.event("match_viewed", subject="ada", match_number=1)
+    for kind in LISTING_KINDS:
+        lines.event(kind, subject="bob", match_number=1, category=1, quantity=1)
+    lake = lines.write(tmp_path / "lake")
+    found = read_events(lake, read_catalogue(lake), 1_000)
+    assert (len(found), found.subjects) == (1, ("ada",))
 
 
 def test_a_trial_with_an_event_of_the_test_among_the_past_is_refused(events: Events, catalogue: Catalogue) -> None:
@@ -285,6 +298,18 @@ def test_old_versions_go_and_the_current_one_stays(lake: Lake, tmp_path: Path) -
     assert registry.load_current() is not None
 
 
+def test_a_trainer_goes_on_where_the_folder_says_nonsense(lake: Lake, tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    (tmp_path / "current").write_text("nonsense")
+    not_promoted = settings(lake, trainer_visitors_min=100_000, model_versions_max=2)
+    for hour in range(3):
+        assert Trainer(lake, registry, not_promoted, FixedClock(NOW + timedelta(hours=hour))).once() is not None
+    assert len(registry.versions()) <= 2
+    promoted = Trainer(lake, registry, settings(lake), FixedClock(NOW + timedelta(days=1))).once()
+    assert promoted is not None
+    assert registry.current() == promoted.version
+
+
 def test_no_model_names_anybody(trained: Registry, lake: Lake) -> None:
     subject = lake.query("SELECT subject FROM site_events WHERE subject IS NOT NULL LIMIT 1")[0]["subject"]
     assert not [path for path in trained.folder.rglob("*") if path.is_file() and subject.encode() in path.read_bytes()]
@@ -353,6 +378,13 @@ def test_without_a_model_there_is_none(lake: Lake, tmp_path: Path) -> None:
     served.renew()
     with pytest.raises(NoModel):
         served.recommend(Visitor(), 5)
+
+
+def test_a_model_is_served_to_strangers_when_all_histories_are_too_old(lake: Lake, trained: Registry) -> None:
+    all_year = ServingSettings.model_validate({"recommendations_end_at_kick_off": "off"})
+    served = Recommender(lake, trained, all_year, FixedClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    served.renew()
+    assert len(served.recommend(Visitor(country="MX"), 5).items) == 5
 
 
 def test_a_promoted_model_is_served_and_a_broken_one_is_not(lake: Lake, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_it_is_sold_to_its_holder_or_late_to_who_paid_what_it_costs() -> None:
         domain.withdraw(OPEN, NOON),
         domain.end(HELD, EndReason.TICKET_VOID, NOON),
         domain.end(OPEN, EndReason.ACCOUNT_DELETED, NOON),
+        domain.end_by_admin(OPEN, "grace", "stolen", NOON),
     ],
     ids=lambda listing: listing.state.value,
 )
@@ -92,6 +93,18 @@ def test_what_is_over_stays_so(over: Listing) -> None:
     assert domain.end(over, EndReason.MATCH_BEGAN, LATER) is over
     assert domain.release(over, "r1", LATER) is over
     assert not over.is_live
+
+
+def test_an_admin_ends_what_nobody_holds_and_the_first_one_s_word_stays() -> None:
+    ended = domain.end_by_admin(OPEN, "grace", "stolen", LATER)
+    assert (ended.state, ended.reason) == (ListingState.ENDED, EndReason.BY_ADMIN)
+    assert (ended.ended_by, ended.note, ended.version, ended.changed_at) == ("grace", "stolen", 2, LATER)
+    assert domain.end_by_admin(ended, "alan", "twice", LATER) is ended
+    with pytest.raises(ListingHeld):
+        domain.end_by_admin(HELD, "grace", "stolen", LATER)
+    for over in (domain.withdraw(OPEN, NOON), domain.end(OPEN, EndReason.ADMITTED, NOON)):
+        with pytest.raises(ListingEnded):
+            domain.end_by_admin(over, "grace", "stolen", LATER)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from matchday.paths import CHECKOUT
 from matchday.processes import PROCESSES, ProcessSpec
-from matchday.settings_reference import RUNNER, SECTIONS, SETTINGS_OF, TESTS, page, variables
+from matchday.settings_by_hand import RUNNER, TESTS
+from matchday.settings_reference import SECTIONS, SETTINGS_OF, page, variables
 from shared.settings import Settings
 
 PAGE = (CHECKOUT / "docs" / "settings.md").read_text("utf-8")

@@ -1,7 +1,9 @@
 """The live stream: everything first, then what changes, once for everybody."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import DependencyUnavailable, TooManyStreams, TooManyStreamsOfAddress
+from shared.errors import DependencyUnavailable, NotFound, TooManyStreams, TooManyStreamsOfAddress
 from shop import snapshot
 from shop import stream as stream_module
 from shop.domain import Availability, LogPosition, Match, Shelf, ShownPool
@@ -183,6 +185,47 @@ def test_nobody_can_begin_to_watch_in_an_outage(shop: Shop) -> None:
     shop.down = True
     with pytest.raises(DependencyUnavailable):
         shop.stream.open(None, None, HERE)
+
+
+def test_who_comes_while_others_watch_is_told_what_they_know_without_another_look(shop: Shop) -> None:
+    viewer = _open(shop)
+    next(viewer)
+    shop.down = True  # a look would fail
+    events = _events(next(_open(shop)))
+    assert _numbers(events) == EVERYTHING
+    shop.stream.look()
+    assert next(viewer) == UNAVAILABLE
+    with pytest.raises(DependencyUnavailable):
+        shop.stream.open(None, None, HERE)
+
+
+def test_a_match_that_does_not_exist_cannot_be_followed(shop: Shop) -> None:
+    with pytest.raises(NotFound):
+        shop.stream.open(4, None, HERE)
+    assert shop.stream.viewers == 0
+
+
+def test_viewers_wait_longer_than_readers_for_the_look_that_all_need(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "WAIT_SECONDS_MAX", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+    load = shop.load
+
+    def slow() -> Shelf:
+        begun.set()
+        assert go_on.wait(30)
+        return load()
+
+    monkeypatch.setattr(shop.stream._snapshots, "_load", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(_open, shop)
+        assert begun.wait(30)
+        second = threads.submit(_open, shop)
+        with pytest.raises(DependencyUnavailable):
+            shop.stream._snapshots.get()
+        go_on.set()
+        assert [_numbers(_events(next(viewer.result(30)))) for viewer in (first, second)] == [EVERYTHING] * 2
 
 
 def test_the_number_of_viewers_is_bounded() -> None:

@@ -29,6 +29,15 @@ def test_a_wrong_port_offset_is_refused(offset: str) -> None:
         Site.from_environment({"PORT_OFFSET": offset})
 
 
+def test_the_address_of_a_server_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "address"
+    file.write_text("postgresql://matchday@db.example/matchday\n", "utf-8")
+    site = Site.from_environment({"DATABASE_URL_FILE": str(file)})
+    assert site.given["DATABASE_URL"] == "postgresql://matchday@db.example/matchday"
+    with pytest.raises(RunnerError, match="No such file"):
+        Site.from_environment({"REDIS_URL_FILE": str(tmp_path / "none")})
+
+
 def test_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     site = Site("atlas", var=tmp_path)
     files = site.secret_files()

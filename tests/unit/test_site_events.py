@@ -52,6 +52,9 @@ def test_members_that_are_not_known_are_passed_over() -> None:
         encode_event(VIEWED).replace(b'"matchNumber":1', b'"matchNumber":"1"'),
         encode_event(VIEWED).replace(b'"matchNumber":1', b'"matchNumber":true'),
         encode_event(VIEWED).replace(b"2022-11-20T16", b"yesterday"),
+        encode_event(VIEWED).replace(b"2022-11-20T16:00:00+00:00", b"2022-11-20T16:00:00"),
+        encode_event(VIEWED).replace(b"2022-11-20T16:00:00+00:00", b"0001-01-01T00:00:00+23:00"),
+        encode_event(VIEWED).replace(b"2022-11-20T16:00:00+00:00", b"9999-12-31T23:59:59-23:00"),
     ],
 )
 def test_what_is_no_event_is_refused(value: bytes | None) -> None:

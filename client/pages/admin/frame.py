@@ -24,6 +24,7 @@ AREAS = (
     ("/admin/security", N_("Security")),
     ("/admin/payments", N_("Payments")),
     ("/admin/ledger", N_("Ledger")),
+    ("/admin/resale", N_("Resale")),
     ("/admin/payouts", N_("Payouts")),
     ("/admin/people", N_("People")),
     ("/admin/waiting-rooms", N_("Waiting rooms")),

@@ -1,6 +1,6 @@
 """Money: payments and their refunds, the books, and what sellers are owed."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from uuid import UUID
 
 from flask import Response
@@ -88,7 +88,7 @@ def minor_units(text: str) -> int | None:
     try:
         cents = Decimal(text.replace(",", ".")) * CENTS
         return int(cents) if cents == cents.to_integral_value() and 0 < cents < 10**9 else None
-    except (InvalidOperation, ValueError):
+    except ArithmeticError:  # what is no number, and what is too large for one
         return None
 
 

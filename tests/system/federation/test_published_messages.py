@@ -69,7 +69,7 @@ class Buyer:
             assert len(found) >= count, found
             return found
 
-        found = eventually(records, what=f"{count} records about match {match}")
+        found = eventually(records, 60, f"{count} records about match {match}")
         self.federation.saw(Place(found[-1].topic, found[-1].partition, found[-1].offset))
         return found
 

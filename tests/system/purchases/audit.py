@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from tests.sites import RunningSite
+from tests.system.purchases.buyers import Visit
 from tests.system.settled import Taken, at_stripe, balances, check_counters, rows
 
 
@@ -33,3 +34,11 @@ def check(site: RunningSite, secret_key: str) -> Counter[str]:
     assert (sums["stripe"], sums["sales"], sums["deposits"]) == (kept_in_all, -kept_in_all, 0)
     check_counters(site, sum(row["quantity"] for row in made.values() if row["state"] == "reserved"))
     return Counter(row["state"] for row in made.values())
+
+
+def promises_are_kept(site: RunningSite, visits: list[Visit]) -> None:
+    """Who was told that the tickets are his has them."""
+    made = reservations(site)
+    promised = {"verdict: reserved", "one call: Ticket Purchase Successful"}
+    sold = {visit.reservation_id for visit in visits if promised & set(visit.told)}
+    assert sold <= {reservation_id for reservation_id, row in made.items() if row["state"] == "reserved"}

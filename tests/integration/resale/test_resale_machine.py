@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from matchday.servers import Postgres
+from payments.domain import RefundStatus
 from reservations.resale import events, transitions
 from shared.errors import MatchdayError
 from tests.market import Market, Person, open_market
@@ -40,9 +41,11 @@ class Resale(RuleBasedStateMachine):
         self.people = [self.market.person() for _ in range(5)]
         for seller in self.people[:2]:
             self.market.ticket(seller, 2)
+        self.admin = self.market.person("admin")
         self.listings: list[str] = []
+        self.ended: set[str] = set()
         self.held: list[tuple[Person, dict[str, Any]]] = []
-        self.payments: list[str] = []
+        self.payments: list[str] = [row["id"] for row in self.market.rows("SELECT id::text FROM payments.payments")]
 
     # What people do
 
@@ -64,6 +67,19 @@ class Resale(RuleBasedStateMachine):
     @rule(who=PEOPLE, which=ANY)
     def withdraw(self, who: int, which: int) -> None:
         self.market.withdraw(self.people[who], self._listing(which))
+
+    @precondition(lambda self: self.listings)
+    @rule(which=ANY)
+    def an_admin_ends_a_listing(self, which: int) -> None:
+        listing = self._listing(which)
+        (before,) = self.market.rows("SELECT state FROM reservations.listings WHERE id = %s", listing)
+        answer = self.market.end(self.admin, listing)
+        if before["state"] == "open" or listing in self.ended:
+            assert answer.get_json()["reason"] == "by_admin", answer.text
+            self.ended.add(listing)
+        else:
+            code = "listing_held" if before["state"] == "held" else "listing_ended"
+            assert (answer.status_code, answer.get_json()["code"]) == (409, code)
 
     @rule(who=PEOPLE, which=ANY)
     def hold(self, who: int, which: int) -> None:
@@ -111,13 +127,24 @@ class Resale(RuleBasedStateMachine):
     def stripe_gives_back(self) -> None:
         self.market.stripe_refunds()
 
-    @rule(which=st.sampled_from(["event", "hand over", "credit", "after"]), action=st.integers(0, 2))
+    @rule()
+    def stripe_refuses_a_refund(self) -> None:
+        """Of a sale that stands: what must go back by rule, it takes in the end."""
+        rows = self.market.rows(
+            "SELECT r.id::text FROM payments.refunds r JOIN payments.payments p ON p.id = r.payment_id"
+            " WHERE r.status = 'new' AND p.outcome = 'reserved' ORDER BY r.id LIMIT 1"
+        )
+        for row in rows:
+            self.market.stripe_says_of(row["id"], RefundStatus.FAILED)
+
+    @rule(which=st.sampled_from(["event", "hand over", "credit", "after"]), action=st.integers(0, 3))
     def a_process_dies(self, which: str, action: int) -> None:
         """In the middle of a transaction that changes listings, if there is one to do."""
         doing: list[Callable[[], object]] = [
             lambda: self.market.deliver("payments"),
             self.market.work,
             lambda: self.hold(2, 0),
+            lambda: self.listings and self.an_admin_ends_a_listing(0),
         ]
         where = {
             "event": (events, "tell"),
@@ -150,9 +177,39 @@ class Resale(RuleBasedStateMachine):
         assert self.market.rows(unbalanced) == []
 
     @invariant()
+    def nobody_has_the_money_twice(self) -> None:
+        """Refunds and credits for the same tickets are no more than was paid, as far as the credits reach."""
+        rows = self.market.rows(
+            "SELECT p.received, coalesce((SELECT sum(r.amount) FROM payments.refunds r WHERE r.payment_id = p.id AND"
+            " r.status <> 'failed'), 0)::bigint AS back, sum(o.sold_amount)::bigint AS resold,"
+            " sum(o.withheld)::bigint AS withheld,"
+            " (array_agg(o.amount ORDER BY o.created_at DESC, o.id DESC))[1] AS newest"
+            " FROM payments.payments p JOIN payments.payouts o ON o.sold_reservation_id = p.reservation_id"
+            " WHERE p.status = 'succeeded' GROUP BY p.id"
+        )
+        for row in rows:
+            twice = max(0, row["back"] + row["resold"] - row["received"])
+            assert row["withheld"] == twice or (row["withheld"] < twice and row["newest"] == 0), row
+
+    @invariant()
     def nobody_is_credited_for_what_is_not_sold(self) -> None:
         wrong = "SELECT 1 FROM payments.payouts p JOIN reservations.listings l ON l.id = p.listing_id"
         assert self.market.rows(f"{wrong} WHERE l.state <> 'sold' OR l.by_site OR p.price <> l.price") == []
+
+    @invariant()
+    def what_an_admin_has_ended_is_nobodys_to_buy(self) -> None:
+        """And nothing else says that an admin has ended it."""
+        rows = self.market.rows(
+            "SELECT l.id::text, l.state, l.held_by, l.ended_by::text, EXISTS (SELECT FROM reservations.resale_holds h"
+            " WHERE h.listing_id = l.id AND h.state IN ('held', 'reserved')) AS has_buyer, EXISTS (SELECT FROM"
+            " reservations.tickets t JOIN reservations.reservations r ON r.id = t.reservation_id"
+            " WHERE r.listing_id = l.id) AS is_handed_over"
+            " FROM reservations.listings l WHERE l.reason = 'by_admin'"
+        )
+        assert {row["id"] for row in rows} == self.ended
+        for row in rows:
+            assert (row["state"], row["held_by"], row["ended_by"]) == ("ended", None, self.admin.id), row
+            assert (row["has_buyer"], row["is_handed_over"]) == (False, False), row
 
     def teardown(self) -> None:
         self.market.settle()

@@ -1,69 +1,17 @@
 """Tickets that are sold again, on real PostgreSQL: listing, holding, paying, handing over, and what comes between."""
 
-import email
-import email.policy
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from email.message import EmailMessage
 from threading import Barrier
-from typing import Any
 
 import pytest
 
-from matchday.servers import Postgres
-from payments.domain import RefundStatus, RefundTooLarge
-from shared.errors import DependencyUnavailable
 from tests.counter import is_problem
-from tests.market import Market, Person, open_market
-from tests.resources import Databases
+from tests.integration.resale.sales import FACE, FEE, PRICE, letter_of, sold, state, statuses
+from tests.market import Market, Person
 
-FACE, PRICE, FEE = 7500, 8000, 400
 ROUNDS = 6
-
-
-@pytest.fixture(scope="module")
-def opened(_postgres: Postgres, _template: str) -> Iterator[Market]:
-    databases = Databases(_postgres, _template)
-    with open_market(databases.create()) as market:
-        yield market
-    databases.drop_all()
-
-
-@pytest.fixture
-def market(opened: Market) -> Market:
-    opened.clear()
-    return opened
-
-
-@pytest.fixture
-def ada(market: Market) -> Person:
-    return market.person()
-
-
-@pytest.fixture
-def bob(market: Market) -> Person:
-    return market.person()
-
-
-def statuses(market: Market, person: Person) -> list[str]:
-    return sorted(ticket["status"] for ticket in market.tickets(person))
-
-
-def state(market: Market, listing: dict[str, Any]) -> tuple[str, str | None]:
-    (row,) = market.rows("SELECT state, reason FROM reservations.listings WHERE id = %s", listing["id"])
-    return row["state"], row["reason"]
-
-
-def sold(market: Market, seller: Person, buyer: Person) -> tuple[dict[str, Any], str]:
-    """A ticket of one that another has bought; the listing and the payment."""
-    (ticket,) = market.ticket(seller)
-    listing = market.offer(seller, ticket)
-    payment = market.pay(market.hold(buyer, listing["id"]).get_json())
-    market.settle()
-    assert state(market, listing) == ("sold", None)
-    return listing, payment
 
 
 # -- the whole way ----------------------------------------------------------------------------------------------------
@@ -140,13 +88,6 @@ def test_buyer_and_seller_are_written(market: Market, ada: Person, bob: Person) 
     assert sorted((mail["kind"], mail["recipient"]) for mail in mails) == [
         ("sold", ada.email), ("tickets", ada.email), ("tickets", bob.email)
     ]  # fmt: skip
-
-
-def letter_of(market: Market, kind: str) -> EmailMessage:
-    (row,) = market.rows("SELECT content FROM reservations.mails WHERE kind = %s", kind)
-    parsed = email.message_from_bytes(row["content"], policy=email.policy.SMTP)
-    assert isinstance(parsed, EmailMessage)
-    return parsed
 
 
 def test_the_seller_is_told_in_the_language_of_the_own_ticket_what_is_credited(
@@ -456,115 +397,6 @@ def test_a_seller_who_deletes_the_account_takes_the_listing_away(market: Market,
     assert statuses(market, bob) == []
     assert market.books() == {"stripe": FACE, "sales": -FACE}
     assert market.rows("SELECT seller_id FROM reservations.listings") == [{"seller_id": None}]
-
-
-def payment_of(market: Market, person: Person) -> str:
-    query = "SELECT id::text FROM payments.payments WHERE account_id = %s AND status = 'succeeded' ORDER BY created_at"
-    return str(market.rows(query, person.id)[-1]["id"])
-
-
-def test_a_refunded_ticket_comes_back_as_the_site_s_own_listing(market: Market, ada: Person, bob: Person) -> None:
-    (ticket,) = market.ticket(ada)
-    mine = market.offer(ada, ticket)
-    market.refund(payment_of(market, ada))
-    market.settle()
-    assert (statuses(market, ada), state(market, mine)) == (["void"], ("ended", "ticket_void"))
-    (listing,) = market.shown()
-    assert (listing["bySite"], listing["amount"]) == (True, FACE)
-    market.pay(market.hold(bob, listing["id"]).get_json())
-    market.settle()
-    assert statuses(market, bob) == ["valid"]
-    assert market.books() == {"stripe": FACE, "sales": -FACE}
-    assert market.rows("SELECT * FROM payments.payouts") == []
-
-
-def test_a_refunded_resale_is_the_site_s_own_loss_and_its_own_listing(market: Market, ada: Person, bob: Person) -> None:
-    _, payment = sold(market, ada, bob)
-    market.refund(payment)
-    market.settle()
-    assert (statuses(market, ada), statuses(market, bob)) == (["void"], ["void"])
-    (listing,) = market.shown()
-    assert (listing["bySite"], listing["amount"]) == (True, FACE)
-    assert market.books() == {
-        "stripe": FACE, "sales": PRICE - FACE, f"seller:{ada.id}": FEE - PRICE, "fees": -FEE
-    }  # fmt: skip
-
-
-def test_who_has_sold_a_ticket_is_not_refunded_for_it(market: Market, ada: Person, bob: Person) -> None:
-    tickets = market.ticket(ada, 2)
-    first = payment_of(market, ada)
-    market.pay(market.hold(bob, market.offer(ada, tickets[0])["id"]).get_json())
-    market.settle()
-    market.refund(first)
-    market.settle()
-    assert [row["amount"] for row in market.rows("SELECT amount FROM payments.refunds")] == [FACE]
-    assert (statuses(market, ada), statuses(market, bob)) == (["void", "void"], ["valid"])
-    with pytest.raises(RefundTooLarge):
-        market.refund(first)
-    assert len(market.shown()) == 1, "the other ticket is the site's again"
-
-
-def test_nobody_is_refunded_for_a_ticket_that_is_sold_while_the_credit_is_on_its_way(
-    market: Market, ada: Person, bob: Person
-) -> None:
-    (ticket,) = market.ticket(ada)
-    first = payment_of(market, ada)
-    market.pay(market.hold(bob, market.offer(ada, ticket)["id"]).get_json())
-    market.deliver("payments")
-    assert (statuses(market, ada), market.payouts(ada)) == (["void"], []), "sold, and payments has not heard of it"
-    with pytest.raises(RefundTooLarge) as refused:
-        market.refund(first)
-    assert refused.value.extra == {"left": 0}
-    market.settle()
-    assert (len(market.payouts(ada)), market.rows("SELECT * FROM payments.refunds")) == (1, [])
-
-
-def test_what_is_left_of_a_sale_is_refunded_as_soon_as_the_credit_has_come(
-    market: Market, ada: Person, bob: Person
-) -> None:
-    tickets = market.ticket(ada, 2)
-    first = payment_of(market, ada)
-    market.pay(market.hold(bob, market.offer(ada, tickets[0])["id"]).get_json())
-    market.deliver("payments")
-    with pytest.raises(DependencyUnavailable):
-        market.refund(first)
-    market.settle()
-    market.refund(first)
-    market.settle()
-    assert [row["amount"] for row in market.rows("SELECT amount FROM payments.refunds")] == [FACE]
-    assert statuses(market, ada) == ["void", "void"]
-
-
-def test_a_ticket_that_the_site_sold_again_holds_no_refund_back(market: Market, ada: Person, bob: Person) -> None:
-    market.ticket(ada)
-    market.refund(payment_of(market, ada))
-    market.settle()
-    market.pay(market.hold(bob, market.shown()[0]["id"]).get_json())
-    market.settle()
-    (reservation,) = market.rows("SELECT id::text FROM reservations.reservations WHERE account_id = %s", ada.id)
-    seen = market.reservations.call(
-        "GET", f"/internal/reservations/{reservation['id']}", token=market.reservations.service_token
-    )
-    assert seen.get_json()["resold"] == 0
-
-
-def test_a_refund_that_fails_gives_back_what_nobody_has_bought(market: Market, ada: Person, bob: Person) -> None:
-    market.ticket(ada, 2)
-    market.refund(payment_of(market, ada))
-    market.settle()
-    first, second = market.shown()
-    market.pay(market.hold(bob, first["id"]).get_json())
-    market.settle()
-    held = market.hold(bob, second["id"]).get_json()
-    (refund,) = market.rows("SELECT id::text FROM payments.refunds")
-    market.stripe_says_of(refund["id"], RefundStatus.FAILED)
-    market.settle()
-    assert (statuses(market, ada), statuses(market, bob)) == (["valid", "void"], ["valid"])
-    assert state(market, second) == ("ended", "refund_failed")
-    market.pay(held)
-    market.settle()
-    assert statuses(market, bob) == ["valid"]
-    assert sum(market.books().values()) == 0
 
 
 def test_listings_end_when_their_match_begins(market: Market, ada: Person, bob: Person) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ class LoopThread:
     """An event loop in a thread of its own; `run` waits for a coroutine from any other thread."""
 
     def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _RememberingLoop()
         self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -54,10 +55,30 @@ class LoopThread:
             raise BrokerUnavailable(f"the broker is out of reach ({type(error).__name__})") from error
 
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        """Ends the loop and every connection that is still open in it."""
+        self.loop.call_soon_threadsafe(self._end)
         self._thread.join(5)
         if not self._thread.is_alive():
             self.loop.close()
+
+    def _end(self) -> None:
+        # aiokafka does not wait for a connection that was refused, and TLS takes leave of the other side in many turns.
+        for connection in list(self.loop.connections):
+            connection.abort()
+        self.loop.call_soon(self.loop.stop)  # after the turn in which the aborted ones close their sockets
+
+
+class _RememberingLoop(asyncio.SelectorEventLoop):
+    """Knows the connections that were made in it, as long as anything holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        transport, protocol = await super().create_connection(*arguments, **options)
+        self.connections.add(transport)
+        return transport, protocol
 
 
 async def topic_partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

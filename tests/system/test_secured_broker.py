@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from matchday.broker_setup import prepare_topics
@@ -67,3 +68,5 @@ def test_who_cannot_be_trusted_or_does_not_trust_gets_no_connection(broker: Secu
             publisher.start()
     finally:
         publisher.close()
+    port = int(broker.bootstrap_servers.rpartition(":")[2])
+    assert not [open_ for open_ in psutil.Process().net_connections() if open_.raddr and open_.raddr.port == port]

@@ -277,10 +277,10 @@ def test_scanners_that_say_so_are_turned_away_and_programs_pay_more(serve: Make)
 def test_lists_count_within_a_second_without_a_restart_and_end_on_time(serve: Make, redis_url: str) -> None:
     served = serve()
     assert served.codes(1, "GET", "/api/things") == ["200"]
-    write_lists(redis_url, Entry("e-1", Kind.BLOCK, "192.0.2.0/28", None, time.time() + 2.0))
-    eventually(lambda: served.codes(1, "GET", "/api/things") == ["blocked"], seconds=2)
+    write_lists(redis_url, Entry("e-1", Kind.BLOCK, "192.0.2.0/28", None, time.time() + 4.0))
+    eventually(lambda: served.codes(1, "GET", "/api/things") == ["blocked"], seconds=4)
     assert served.codes(1, "GET", "/api/things", address="192.0.2.16") == ["200"]
-    eventually(lambda: served.codes(1, "GET", "/api/things") == ["200"], seconds=5)
+    eventually(lambda: served.codes(1, "GET", "/api/things") == ["200"])
 
 
 def test_an_allowed_network_is_not_limited_and_a_blocked_account_finds_no_way(serve: Make, redis_url: str) -> None:
@@ -338,7 +338,7 @@ def test_without_redis_each_process_goes_on_by_itself_and_what_must_not_is_refus
         assert served.codes(1, "GET", "/api/things") == ["200"]
     finally:
         valkey.start()
-    eventually(lambda: served.codes(1, "POST", "/api/signin") == ["unauthenticated"], seconds=5)
+    eventually(lambda: served.codes(1, "POST", "/api/signin") == ["unauthenticated"])
 
 
 def test_a_redis_that_hangs_costs_one_wait_and_not_one_for_each_request(serve: Make, valkey: Valkey) -> None:

@@ -109,7 +109,7 @@ def _pool(client: FlaskClient, category: int, match: int = 1) -> tuple[int, int,
 
 
 def _shows(client: FlaskClient, category: int, *expected: Any) -> None:
-    eventually(lambda: _pool(client, category) == expected, 5, f"category {category} shows {expected}")
+    eventually(lambda: _pool(client, category) == expected, what=f"category {category} shows {expected}")
 
 
 def test_a_match_is_shown_with_everything_agreed(client: FlaskClient, log: Log) -> None:
@@ -258,7 +258,7 @@ def test_a_change_changes_the_tags_of_what_it_touches(client: FlaskClient, log: 
 
     before = tags()
     log.send("PENDING", 1, 1)
-    eventually(lambda: tags()[0] != before[0], 5)
+    eventually(lambda: tags()[0] != before[0])
     after = tags()
     assert (after[0] != before[0], after[1] == before[1], after[2] != before[2]) == (True, True, True)
 

@@ -23,7 +23,7 @@ PROCESSES = (
     "shop", "shop-consumer", "reservations", "reservations-relay", "reservations-worker", "payments", "payments-worker",
     "mailbox", "stripe-standin",
 )  # fmt: skip
-HOLD_SECONDS = 4
+HOLD_SECONDS = 8
 GOOD, DECLINED = "4242424242424242", "4000000000000002"
 PENDING, RESERVED, CANCELLED = "TICKET_PENDING", "TICKET_RESERVED", "TICKET_CANCELLED"
 

@@ -91,7 +91,15 @@ class Operator:
 
 
 @pytest.fixture
-def operator(run_directory: Path) -> Iterator[Operator]:
+def _terminal() -> Iterator[None]:
+    """One that can be closed, though these tests may run under nohup: what is ignored, children ignore as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def operator(run_directory: Path, _terminal: None) -> Iterator[Operator]:
     var = run_directory / f"var-{free_port()}"
     var.mkdir()
     own = {"MATCHDAY_VAR": str(var), "SITE": "home", "PORT_OFFSET": str(free_port_offset())}
